@@ -216,8 +216,10 @@ def task_of(scale: Scale, data: Path, folder: Path) -> Task:
 
 def _images(data: Path, scale: Scale) -> dict[str, np.ndarray]:
     """Images and labels by the names that the task `arrays` reads; the test part, which nothing here reads, is tiny."""
-    [file] = sorted(data.glob("train*.parquet"))
-    rows = pyarrow.parquet.read_table(file, columns=["img", "label"])
+    files = sorted(data.glob("train*.parquet"))
+    if len(files) != 1:
+        raise SystemExit(f"{data} holds {len(files)} files train*.parquet of CIFAR-10 where one is read; see --data")
+    rows = pyarrow.parquet.read_table(files[0], columns=["img", "label"])
     order = np.random.default_rng(0).permutation(len(rows))
     ends = np.cumsum([0, VALID, 100, min(scale.images, len(rows) - VALID - 100)])
     factor = 32 // scale.side

@@ -1,4 +1,4 @@
-"""Do searches with shared weights pick networks that are better alone than random ones of the same supernet?
+"""Do searches with shared weights pick networks that are better alone than random ones?
 
     python benchmarks/supernet_search.py                      # about two hours of a core; killed, it goes on
     python benchmarks/supernet_search.py --only nao           # one search alone, so that several run side by side
@@ -7,10 +7,12 @@
 `recipes/nao-ws-laptop.toml` is played on CIFAR-10 at 16 pixels, by `nao` and by `random`, and so is the NASNet space by
 `aging` and by `random`. Then a sample of each search's networks, from the worst to the best by shared score, is trained
 alone (`netwright train RUN --sample 30`). The mean over the whole sample is what choosing at random among the networks
-of that supernet gives; beside it stand the best fifth of the sample by shared score, and the best one, with how far
-shared scores, parameters and multiply-adds order the sample (Kendall's tau with its 95 % interval).
+of the last round gives, which for `random` are random networks of the space; beside it stand the best fifth of the
+sample by shared score, and the best one, with how far shared scores, parameters and multiply-adds order the sample
+(Kendall's tau with its 95 % interval).
 
-Minutes are of the processor, one thread, without the time to fetch data.
+Minutes are of the processor, one thread; those with a "+" were more, as a part was killed before it could say how long
+it took.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Place:
     @property
     def run(self) -> Path:
         """The run's folder."""
-        return self.folder / self.name.replace(", ", "-")
+        return self.folder / "searches" / self.name.replace(", ", "-")
 
     @property
     def noted(self) -> Path:
@@ -67,25 +69,34 @@ class Place:
         """What is noted."""
         return json.loads(self.noted.read_text()) if self.noted.exists() else {}
 
+    def minutes(self, part: str) -> str:
+        """How long a part took."""
+        known = self.known()
+        return f"{known[part] / 60:.1f}{'+' * bool(known.get('killed'))}"
+
     def play(self, part: str, words: Sequence[str]) -> str:
         """Play a part by the command, to its end; returns what it printed on the standard output."""
         before = _children_seconds()
-        ran = subprocess.run(
-            [sys.executable, "-m", "netwright", *words],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        known = self.known()
-        known[part] = known.get(part, 0.0) + _children_seconds() - before
-        self.noted.write_text(json.dumps(known))
+        self.note(**({"killed": True} if self.known().get("plays") else {"plays": True}))
+        try:
+            ran = subprocess.run(
+                [sys.executable, "-m", "netwright", *words],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            self.note(**{part: self.known().get(part, 0.0) + _children_seconds() - before}, plays=False)
         if ran.returncode:
             raise SystemExit(f"{' '.join(words)} ended with exit code {ran.returncode}; the same command goes on")
         return ran.stdout
 
-    def note(self, ranking: Mapping[str, Any]) -> None:
-        """Note what came of the sample."""
-        self.noted.write_text(json.dumps({**self.known(), "ranking": ranking}))
+    def note(self, **values: Any) -> None:
+        """Note values by name."""
+        self.run.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.noted.with_suffix(".new")
+        draft.write_text(json.dumps({**self.known(), **values}))
+        draft.replace(self.noted)
 
 
 def _children_seconds() -> float:
@@ -94,7 +105,10 @@ def _children_seconds() -> float:
 
 
 def play(place: Place, options: argparse.Namespace) -> None:
-    """Search, and train the sample."""
+    """Search, and train the sample, where that is not done."""
+    known = place.known()
+    if "ranking" in known:
+        return
     scale = supernet_ranking.Scale(side=options.side, images=options.images)
     supernet_ranking.task_of(scale, options.data, options.folder)  # which writes the file
     file = options.folder / f"cifar10-{scale.images}-{scale.side}.npz"
@@ -102,13 +116,16 @@ def play(place: Place, options: argparse.Namespace) -> None:
     rounds = ["--evaluator.steps", str(options.steps), "--limits.trials", str(4 * options.pool)]
     rounds += ["--evaluator.pool", str(options.pool), "--evaluator.new", str(options.pool // 2)]
     recipe = place.run.with_suffix(".toml")
+    place.note()
     recipe.write_text(RECIPE.read_text().replace("seed = 0", "seed = 0\nthreads_per_trial = 1", 1))
     words = ["search", str(recipe), "--out", str(place.run), "--task", task, "--executor", "inline"]
-    place.play("search", [*words, *rounds, *SEARCHES[place.name]])
+    if not known.get("searched"):
+        place.play("search", [*words, *rounds, *SEARCHES[place.name]])
+        place.note(searched=True)
     lengths = ["--epochs", str(options.epochs), "--task.train_limit", str(options.train_limit)]
     sample = ["train", str(place.run), "--sample", str(options.sample), *lengths, "--no-reference", "--json"]
     told = json.loads(place.play("sample", sample).splitlines()[-1])
-    place.note(told["ranking"])
+    place.note(ranking=told["ranking"])
 
 
 def line(place: Place) -> str:
@@ -119,7 +136,7 @@ def line(place: Place) -> str:
     best = _best(order)
     taus = {each["by"]: each["kendall"] for each in found["orders"]}
     return (
-        f"{place.name:<16} {known['search'] / 60:>7.1f} {known['sample'] / 60:>7.1f} "
+        f"{place.name:<16} {place.minutes('search'):>7} {place.minutes('sample'):>7} "
         f"{mean(each['trained'] for each in order):>8.1%} {mean(each['trained'] for each in best):>8.1%} "
         f"{order[0]['trained']:>8.1%}   " + "; ".join(f"{by} {_tau(tau)}" for by, tau in taus.items())
     )
@@ -152,7 +169,7 @@ def rows_of(places: Sequence[Place]) -> list[results.Row]:
 def main() -> None:
     """Play what is not there yet, and print the table."""
     parser = argparse.ArgumentParser(description="Searches with shared weights, and their networks trained alone.")
-    data, cache = os.environ.get("NETWRIGHT_DATA", "data"), Path.home() / ".cache"
+    data, cache = os.environ.get("NETWRIGHT_DATA", "data"), os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
     parser.add_argument("--data", type=Path, default=Path(data, "cifar10"), help="folder of CIFAR-10's parquet files")
     parser.add_argument("--folder", type=Path, default=Path(cache, "netwright-supernet"), help="where the runs lie")
     parser.add_argument("--only", nargs="+", default=list(SEARCHES), choices=list(SEARCHES), metavar="SEARCH")
@@ -166,6 +183,7 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="only print the table of what there is")
     options = results.options(parser)
     if options.quick:
+        options.folder = options.folder / "quick"
         options.side, options.images, options.steps, options.pool = 8, 1000, 3, 12
         options.sample, options.epochs, options.train_limit, options.only = 3, 1, 200, ["nao, random"]
     places = [Place(options.folder, name) for name in options.only]
