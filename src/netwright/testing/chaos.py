@@ -178,8 +178,10 @@ def _disturbed(case: Case, place: Scene, starter: Starter, rng: random.Random, r
             more += 1  # the search was over before all was done to it: the same command with a larger budget goes on
             due = [0.0] * reached[0] + _drawn(rng, trials, rows, missing)
             trials += rows * missing
-        elif code == 0:
+        elif code == 0 and not (isinstance(fault, Crowded) and fault.stays_at_end):
             break
+        if isinstance(fault, Crowded):
+            fault.stays_at_end = False
     noted = f"{sessions} sessions"
     if isinstance(fault, Damaged):
         noted += f", {fault.refused} refused and copied back"
