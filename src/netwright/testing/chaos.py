@@ -157,7 +157,7 @@ def _disturbed(case: Case, place: Scene, starter: Starter, rng: random.Random, r
     trials, due = rows * case.times + AFTER, _drawn(rng, 0, rows, case.times)
     crew: list[Started] = []
     while True:
-        before = place.count("COUNT(finish)")
+        before, done = place.count("COUNT(finish)"), reached[0]
         # faults while it starts, and others when it has got on: a controller that never gets on replays nothing
         first = 0 if rng.random() < EARLY else before + 1
         session, sessions = Play(case.subject, place, trials, starter, crew), sessions + 1
@@ -178,10 +178,8 @@ def _disturbed(case: Case, place: Scene, starter: Starter, rng: random.Random, r
             more += 1  # the search was over before all was done to it: the same command with a larger budget goes on
             due = [0.0] * reached[0] + _drawn(rng, trials, rows, missing)
             trials += rows * missing
-        elif code == 0 and not (isinstance(fault, Crowded) and fault.stays_at_end):
-            break
-        if isinstance(fault, Crowded):
-            fault.stays_at_end = False
+        elif code == 0 and not (isinstance(fault, Crowded) and reached[0] > done):
+            break  # else there may have been no room to write that the run is given back; the same command does it
     noted = f"{sessions} sessions"
     if isinstance(fault, Damaged):
         noted += f", {fault.refused} refused and copied back"

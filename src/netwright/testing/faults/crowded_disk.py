@@ -41,16 +41,11 @@ class Crowded:
 
     Args:
         of: What is used up.
-
-    Attributes:
-        stays_at_end: Whether the last command ended while nothing was left, so that it could not write that it gives
-            the run back; the same command does, once there is room.
     """
 
     of: Literal["room", "inodes", "length"]
     rows: int = 3
     codes: frozenset[int] = frozenset({2, 1})
-    stays_at_end: bool = False
     _count: int = 0
 
     @property
@@ -97,8 +92,7 @@ class Crowded:
             else:
                 _crowd(balloon, spare % 4)
             session.sleep(rng.uniform(0.2, HOLDS))
-            self.stays_at_end = session.poll() is not None
-            if self.stays_at_end:
+            if session.poll() is not None:
                 return self._counted()
             _free(balloon)
         return self._counted()
