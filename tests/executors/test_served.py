@@ -289,6 +289,7 @@ def test_a_row_that_was_just_added_goes_to_a_worker_that_waits_when_the_search_d
         claim.join(PATIENCE)
         assert [trial.id for trial in lent] == [1]
     finally:
+        orders.leave(waiting, "w0")  # else its end is waited for
         waiting.close()
         serving.end()
         store.close()

@@ -264,6 +264,7 @@ def test_processes_that_do_not_divide_the_batch_are_refused_at_once(tmp_path):
         _trial(tmp_path, {"batch": 25, "processes": 2, "accumulate": 2})
 
 
+@VERIFIED
 def test_processes_of_other_machines_join_a_run(tmp_path, capsys):
     """As torchrun starts them, here by hand: the first runs the command, the second follows its worker."""
     _, trial, store = _trial(tmp_path / "run", PLAIN, is_double=True)
