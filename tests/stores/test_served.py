@@ -331,6 +331,13 @@ def test_a_row_that_is_added_here_is_lent_without_waiting_for_the_next_look(tmp_
             worker.close()
 
 
+def test_a_table_that_is_served_no_more_is_not_waited_at_in_silence(tmp_path):
+    with TableServer(MemoryStore(), tmp_path, port=0) as server:
+        server.look_for_rows()
+    with pytest.raises(StoreError, match="is served no more; give the same command again"):
+        server.look_for_rows()
+
+
 def test_playing_knows_how_many_clients_it_remembers(monkeypatch):
     monkeypatch.setattr(playing, "MOST_CLIENTS", 3)
     store = MemoryStore()
