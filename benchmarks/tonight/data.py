@@ -1,4 +1,4 @@
-"""The data sets: five that are reported and two that defaults may be chosen on, the same images for every column.
+"""The data sets: five that are reported and four that defaults may be chosen on, the same images for every column.
 
 Each is written twice: as `NAME.npz` with images (N, H, W, C) uint8, labels (N,) and split (N,) (0 train, 1 valid,
 2 test) for the plain baseline, and as what a user of netwright has: a folder `NAME/train/CLASS/*.png`, an array file
@@ -85,15 +85,21 @@ def digits() -> Images:
     return Images(splits.pixels.take(order), splits.labels[order].astype(np.int64), split, task.CLASSES)
 
 
-def letters(train: int = 60, test: int = 20) -> Images:
+def letters(train: int = 60, test: int = 20, fonts: tuple[Sequence[Path], Sequence[Path]] | None = None) -> Images:
     """62 characters; a fifth of the `train` images of each validates, and the test images are of other fonts."""
-    seen, unseen = characters.fonts()
+    seen, unseen = fonts or characters.fonts()
     parts = [
         characters.drawn(fonts, count, SEED + n) for n, (fonts, count) in enumerate(((seen, train), (unseen, test)))
     ]
     images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     split = np.concatenate((_held_out(parts[0][1]), np.full(len(parts[1][1]), TEST, np.uint8)))
     return Images(images, labels, split, characters.NAMES)
+
+
+def other_fonts() -> tuple[Sequence[Path], Sequence[Path]]:
+    """The fonts that `characters` trains on, of which every third one tests."""
+    seen, _ = characters.fonts()
+    return [font for n, font in enumerate(seen) if n % 3 != 2], seen[2::3]
 
 
 def cifar(
@@ -136,6 +142,13 @@ SETS: Mapping[str, DataSet] = {
         metric="balanced",
     ),
     "cifar0to3": DataSet(lambda: cifar(range(4), (0, 500), (0, 250)), "folder", reported=False),
+    "gray0to1": DataSet(
+        lambda: cifar((0, 1), {0: (2000, 3350), 1: (2000, 2150)}, (0, 900), gray=True),
+        "folder",
+        metric="balanced",
+        reported=False,
+    ),
+    "otherfonts": DataSet(lambda: letters(fonts=other_fonts()), "arrays", flip=False, reported=False),
     "cifar0to3small": DataSet(lambda: cifar(range(4), (0, 300), (0, 250)), "folder", reported=False),
 }
 REPORTED = tuple(name for name, each in SETS.items() if each.reported)

@@ -2,11 +2,11 @@
 
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
-The settings are those of timed runs (`runs/timed/defaults.py`) and their contests, with the faster of both precisions;
-`--final FILE.toml` gives others. `choose` finds, on the validation images of seed 0, how many times their rate and the
-width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the better rate
-with the better width, a third of the time each. It is done once for a data set and off the clock, which favors P1.
-`train` trains with that choice on training and validation images, with as many steps as fit, and tests.
+The settings are those of timed runs (`runs/timed/defaults.py`, `suited.py`) and their contests, with the faster of both
+precisions; `--final FILE.toml` gives others. `choose` finds, on the validation images of seed 0, how many times their
+rate and the width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the
+better rate with the better width, a third of the time each. It is done once for a data set and off the clock, which
+favors P1. `train` trains with that choice on training and validation images, with as many steps as fit, and tests.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ def play(
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
+    from netwright.runs.timed import suited
 
     start = time.perf_counter()
     given = data.SETS[name]
@@ -113,7 +114,9 @@ def play(
     if given.given == "folder":
         path |= {"size": data.read(name, folder).images.shape[1]}
     kind = {"digits": "digits", "arrays": "arrays", "folder": "image_folder"}[given.given]
-    task = refs.load("task", Reference(kind, path | final.get("task", {})))
+    named = Reference(kind, path | final.get("task", {}))
+    metric = {"accuracy": "valid_accuracy", "balanced": "valid_balanced_accuracy"}[given.metric]
+    _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None)
     space = refs.load("space", _reference(final["space"]))
     genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[0]
     genotype = scaled(space.genes, genotype, choice["width"])

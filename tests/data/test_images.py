@@ -11,7 +11,15 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples
 from netwright.core.records import IO, Preprocessing
 from netwright.data import image_splits, outcome
-from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, ranks, stratified_order
+from netwright.data.images import (
+    ArrayPixels,
+    Augmentation,
+    ImageClassification,
+    ImageSplits,
+    Weighting,
+    ranks,
+    stratified_order,
+)
 from netwright.tasks.digits import digits
 from netwright.testing.tasks import check_task
 
@@ -331,6 +339,34 @@ def test_classes_can_count_alike_in_training_while_measurements_stay_as_they_are
     assert torch.equal(weighted.metrics(outputs, targets)["loss"], plain.metrics(outputs, targets)["loss"])
     with pytest.raises(BadReference, match="class_weights"):
         refs.load("task", refs.parse("digits(class_weights=odd)"))
+
+
+def test_classes_can_count_alike_by_their_logits():
+    labels = np.repeat([0, 1], (900, 100))
+    splits = ImageSplits.of(
+        ArrayPixels(_levels(labels)), labels, **dict.fromkeys(("train", "valid", "test"), np.arange(1000)), names=str
+    )
+    given = IO(2, 4, 4, 3), lambda: splits, ("a", "b", "never seen")
+    task = ImageClassification(*given, weighting=Weighting("logits"))
+    plain = ImageClassification(*given)
+    outputs, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 0])
+    shares = torch.tensor([0.9, 0.1, 0.001]) / 1.001
+    assert float(task.loss(outputs, targets)) == pytest.approx(float(plain.loss(outputs + shares.log(), targets)))
+    assert task.weights(targets) is None
+    assert torch.equal(task.metrics(outputs, targets)["loss"], plain.metrics(outputs, targets)["loss"])
+    # where nothing tells the classes apart, the network that is best for the loss finds them equally likely
+    logits = torch.zeros(3, requires_grad=True)
+    seen = torch.from_numpy(labels)
+    step = torch.optim.LBFGS([logits], max_iter=100)
+
+    def loss():
+        step.zero_grad()
+        found = task.loss(logits.expand(1000, 3), seen)
+        found.backward()
+        return found
+
+    step.step(loss)
+    assert logits[:2].softmax(0).tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
 
 
 def test_more_is_measured_where_it_is_asked_for():

@@ -132,6 +132,12 @@ def class_weights(counts: Sequence[int]) -> Tensor:
     return torch.where(found > 0, found.sum() / (present * found.clamp(min=1)), 0.0)
 
 
+def log_shares(counts: Sequence[int]) -> Tensor:
+    """Logarithms of the shares of all examples that each class has, float32 (classes,); no example counts as one."""
+    found = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
+    return torch.log(found / found.sum())
+
+
 def is_balanced(counts: Sequence[int]) -> bool:
     """Whether the largest class has at most EVEN times the images of the smallest, so that accuracy does not mislead.
 

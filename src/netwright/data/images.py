@@ -32,19 +32,22 @@ from netwright.data.outcome_recorder import OutcomeRecorder
 from netwright.data.text import listed
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+EVENED = "classes count alike in training, so that probabilities are those where classes are equally frequent"
 ALWAYS = (Objective("accuracy", shown="share"), Objective("loss", -1))  # measured unasked
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """How much the images of each class count in the training loss; what is measured never depends on it.
+    """How much each class counts in the training loss; what is measured never depends on it.
 
     Args:
         class_weights: "none": all images count alike; "balanced": all classes do, so that an image counts the more the
-            fewer training images its class has.
+            fewer training images its class has; "logits": all classes do, by the logarithms of their shares of the
+            training images, which the training loss adds to the logits, so that without them the network answers as if
+            classes were equally frequent (Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10).
     """
 
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: Literal["none", "balanced", "logits"] = "none"
 
 
 class Undecoded(Protocol):
@@ -147,11 +150,13 @@ class ImageClassification:
         return self.data.on_device(split, device, self.augmentation)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy in nats, weighted by class where the task says so.
+        """Mean cross entropy in nats, by class as the task says (`Weighting`).
 
         The weighted sum is divided by the number of images, not by the sum of weights, so that the mean over the parts
         of a batch is that of the whole.
         """
+        if self.weighting.class_weights == "logits":
+            return F.cross_entropy(outputs + self._by_class(outputs.device), targets)
         weights = self.weights(targets)
         if weights is None:
             return F.cross_entropy(outputs, targets)
@@ -159,12 +164,9 @@ class ImageClassification:
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """How much each image counts in the training loss, shape (B,); None: all alike."""
-        if self.weighting.class_weights == "none":
+        if self.weighting.class_weights != "balanced":
             return None
-        place = targets.device
-        if place not in self._class_weights:  # copied once: a copy at every step would wait for the device
-            self._class_weights[place] = by_class.class_weights(self.class_counts("train")).to(place)
-        return self._class_weights[place][targets]
+        return self._by_class(targets.device)[targets]
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Accuracy (0 or 1) and cross entropy (nats) of every example, and top-5 if asked for, each of shape (B,)."""
@@ -250,7 +252,8 @@ class ImageClassification:
 
     def caveats(self) -> tuple[str, ...]:
         """Sentences to stand beside any accuracy on this data."""
-        return (*self.data.caveats, *self._lacking()) if self.gathering() else self.data.caveats
+        evened = () if self.weighting.class_weights == "none" else (EVENED,)
+        return (*self.data.caveats, *evened, *(self._lacking() if self.gathering() else ()))
 
     def _lacking(self) -> Iterator[str]:
         """A sentence on each split that is measured and lacks a class, which no mean over classes can count."""
@@ -260,9 +263,19 @@ class ImageClassification:
             if lacking:
                 yield f"no {split} image is of class {listed(lacking)}, which means over classes there leave out"
 
+    def _by_class(self, place: torch.device) -> Tensor:
+        """What `class_weights` makes of the classes' training images, shape (classes,), on a device.
+
+        It is copied there once: a copy at every step would wait for the device.
+        """
+        if place not in self._class_numbers:
+            made = by_class.class_weights if self.weighting.class_weights == "balanced" else by_class.log_shares
+            self._class_numbers[place] = made(self.class_counts("train")).to(place)
+        return self._class_numbers[place]
+
     @cached_property
-    def _class_weights(self) -> dict[torch.device, Tensor]:
-        """Weights of the classes by the training images, shape (classes,), on each device that asked for them."""
+    def _class_numbers(self) -> dict[torch.device, Tensor]:
+        """What `_by_class` gave each device that asked for it."""
         return {}
 
     def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:

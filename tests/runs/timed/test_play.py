@@ -149,7 +149,8 @@ def test_a_run_from_data_to_facts(data, tmp_path):
     assert found.facts["export"] == str(tmp_path / "run" / "export") and found.facts["params"] == 100
     settings, plan, until, reference = found.contest.calls[0]
     assert reference == "mylab:net" and settings.constraints == ("params <= 1e6",)
-    assert settings.objectives == ("valid_accuracy",) and settings.task == data
+    assert settings.objectives == ("valid_accuracy",)
+    assert settings.task == Reference(data.name, {**data.options, "rotation": 15.0, "zoom": 0.15})
     left = until - found.watch.now()
     assert 0.9 * 1800 < left + plans.closing_seconds(0.5) <= 1800, "what the search left over is the contest's"
     stored = timetable.read(tmp_path / "run" / timetable.FILE)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
-from netwright.core import cards, refs, run_file, timetable
+from netwright.core import cards, run_file, timetable
 from netwright.core.errors import BadRunFile
 from netwright.core.latency import LATENCY, is_named
 from netwright.core.records import IO
@@ -21,7 +20,7 @@ from netwright.data.images import ImageClassification
 from netwright.runs.display import clock
 from netwright.runs.run import Run
 from netwright.runs.session import Session, short
-from netwright.runs.timed import crew, probe
+from netwright.runs.timed import crew, probe, suited
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.beside import SharedTraining
 from netwright.runs.timed.crew import Crew
@@ -37,9 +36,6 @@ from netwright.runs.timed.wish import (
     image_task_of,
     typed_of,
 )
-
-SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
-MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
 
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
@@ -93,8 +89,6 @@ def begun(
     if wish.hours is None and given is None:
         session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
     task = image_task_of(named)
-    if (oriented := _mirrored(named, task, session)) != named:
-        named, task = oriented, image_task_of(oriented)
     check_objectives(wish.given.get("objectives"), task)
     constraints = tuple(wish.given.get("constraints") or ())
     if is_named((), constraints):
@@ -108,9 +102,11 @@ def begun(
         own_device = crew.device_of(wish)
         named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
     else:
-        named = _sized(named, given.side)
+        named = suited.sized(named, given.side)
         task, plan = image_task_of(named), replace(given, workers=workers.workers)
         session.prepare(named, task)
+    objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
+    named, task = suited.suited(named, task, objective, session.say)
     images = task.examples("train")
     tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
@@ -122,7 +118,7 @@ def begun(
         tables["evaluator"] |= evaluator.options
     trials = plan.played.get("trials")
     tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
-    tables["objectives"] = [default_objective(task.class_counts("train"))]
+    tables["objectives"] = [objective]
     own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
     for part in run_file.PARTS:
         typed = named if part == "task" else typed_of(wish, part)
@@ -151,7 +147,7 @@ def _planned(
     threads = max(1, crew.cores() // workers.workers)
     image = task.io.input
     assert isinstance(image, Image)
-    is_sized = SIZE in named.options
+    is_sized = suited.SIZE in named.options
     sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
     count = sum(task.expected_counts("train+valid"))
     seconds = plans.probe_seconds(hours)
@@ -169,28 +165,8 @@ def _planned(
             session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
             threads = max(1, crew.cores() // workers.workers)
             speed = plans.chosen_speed(speeds, hours, workers.workers, count)
-    if (sized := _sized(named, speed.side)) != named:
+    if (sized := suited.sized(named, speed.side)) != named:
         named, task = sized, image_task_of(sized)
     session.prepare(named, task)
     given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))
     return named, task, plans.planned(given, speed), workers
-
-
-def _sized(named: Reference, side: int) -> Reference:
-    """The task with images of this size, where it has them made to size and nobody says how large."""
-    if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
-        return named
-    return Reference(named.name, {**named.options, SIZE: side})
-
-
-def _mirrored(named: Reference, task: ImageClassification, session: Session) -> Reference:
-    """The task with mirrored training images or without, where nobody says: a gray image may be a letter or a digit."""
-    if MIRROR in named.options or MIRROR not in refs.options_of(refs.locate("task", named.name)):
-        return named
-    is_mirrored = task.io.channels == COLORS
-    if is_mirrored == task.augmentation.flip:
-        return named
-    why = "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
-    other = "false" if is_mirrored else "true"
-    session.say(f"images are {why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)")
-    return Reference(named.name, {**named.options, MIRROR: is_mirrored})

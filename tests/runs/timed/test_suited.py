@@ -1,0 +1,109 @@
+"""What a timed run makes of its task where nobody says otherwise: mirrored images, classes that count alike, sizes."""
+
+import numpy as np
+import pytest
+
+from netwright.core.refs import Reference
+from netwright.runs.timed import suited
+from netwright.runs.timed.wish import image_task_of
+
+ALIKE, UNLIKE = (0.5, 0.5), (0.9, 0.1)
+
+
+def _images(count, channels, is_uneven, shares):
+    """Images of two classes, in the left half brighter where they are uneven."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 100, (count, 8, 8, channels), np.uint8)
+    if is_uneven:
+        images[:, :, :3] += 120
+    return {"images": images, "labels": np.arange(count) // round(count * shares[0])}
+
+
+def _suited(tmp_path, given, typed, objective="valid_accuracy"):
+    np.savez(tmp_path / "a.npz", **given)
+    named = Reference("arrays", {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache"), **typed})
+    said = []
+    found, task = suited.suited(named, image_task_of(named), objective, said.append)
+    assert {**named.options, **found.options} == found.options
+    assert task.augmentation.flip is bool(found.options.get("flip"))
+    assert task.augmentation.rotation == found.options.get("rotation", 0)
+    return found.options, said
+
+
+@pytest.mark.parametrize(
+    ("count", "channels", "is_uneven", "typed", "is_mirrored", "said"),
+    [
+        (40, 1, False, {}, None, ""),
+        (40, 3, False, {}, True, "training images do not tell whether mirror images are as good: they are in color"),
+        (1500, 1, False, {}, True, "of 900 images can be told from their mirror images, by chance 50 %: half"),
+        (1500, 3, False, {}, True, "half of the training images are mirrored at first"),
+        (600, 3, True, {}, None, ""),
+        (600, 1, False, {"flip": False}, False, ""),
+        (600, 3, True, {"flip": True}, True, ""),
+    ],
+)
+def test_images_are_mirrored_that_cannot_be_told_from_their_mirror_images(
+    tmp_path, count, channels, is_uneven, typed, is_mirrored, said
+):
+    options, told = _suited(tmp_path, _images(count, channels, is_uneven, ALIKE), typed)
+    assert options.get("flip") is is_mirrored and "class_weights" not in options
+    told = [each for each in told if "mirror" in each]
+    assert said in "".join(told) and bool(told) == bool(said)
+
+
+def test_photos_that_a_task_mirrors_by_itself_are_not_where_they_can_be_told_from_their_mirror_images(tmp_path):
+    from PIL import Image
+
+    given = _images(600, 3, True, ALIKE)
+    for number, (pixels, label) in enumerate(zip(given["images"], given["labels"], strict=True)):
+        home = tmp_path / "photos" / "ab"[label]
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(home / f"{number:03}.png")
+    named = Reference("image_folder", {"path": str(tmp_path / "photos"), "cache": str(tmp_path / "cache"), "size": 8})
+    task = image_task_of(named)
+    said = []
+    found, suiting = suited.suited(named, task, "valid_accuracy", said.append)
+    assert task.augmentation.flip and not suiting.augmentation.flip and found.options["flip"] is False
+    assert "100% of" in said[0] and "none is mirrored at first" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("objective", "typed", "found"),
+    [
+        ("valid_balanced_accuracy", {}, "logits"),
+        ("valid_accuracy", {}, None),
+        ("valid_balanced_accuracy", {"class_weights": "none"}, "none"),
+    ],
+)
+def test_classes_count_in_training_as_in_what_is_maximized(tmp_path, objective, typed, found):
+    options, told = _suited(tmp_path, _images(600, 1, True, UNLIKE), typed, objective)
+    assert options.get("class_weights") == found
+    said = "classes have 36 to 324 training images, and count alike in training as in what is maximized"
+    assert (said in "".join(told)) == (found == "logits")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ({}, (15.0, 0.15)),
+        ({"zoom": 0.3}, (None, 0.3)),
+        ({"rotation": 0}, (0, None)),
+        ({"flip": True}, (10.0, 0.1)),
+        ({"area": [0.5, 1.0]}, (None, None)),
+    ],
+)
+def test_images_are_turned_and_zoomed_unless_somebody_says_otherwise(tmp_path, typed, found):
+    options, told = _suited(tmp_path, _images(40, 1, False, ALIKE), typed)
+    assert (options.get("rotation"), options.get("zoom")) == found
+    said = {
+        (15.0, 0.15): "turned by up to 15 degrees and zoomed by up to 15%",
+        (10.0, 0.1): "turned by up to 10 degrees",
+    }
+    assert [said[found] in each for each in told] == [True] if found in said else not told
+
+
+def test_only_a_task_that_brings_images_to_size_is_given_one():
+    photos = Reference("image_folder", {"path": "photos"})
+    assert suited.sized(photos, 48).options == {"path": "photos", "size": 48}
+    for kept in (Reference("image_folder", {"path": "photos", "size": 64}), Reference("digits")):
+        assert suited.sized(kept, 48) == kept
