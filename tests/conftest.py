@@ -18,7 +18,7 @@ from tests import systems
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-EXAMPLES = 100 if os.environ.get("NETWRIGHT_VERIFY") else 40  # of a property that says no number of its own
+EXAMPLES = 100 if os.environ.get("NETWRIGHT_VERIFY") else 25  # of a property that says no number of its own
 settings.register_profile("netwright", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
 settings.load_profile("netwright")
 

@@ -1,6 +1,7 @@
 """Every plug-in file is held to the contract of its protocol, before its author has written a test."""
 
 import inspect
+import os
 
 import pytest
 
@@ -17,6 +18,7 @@ from netwright.testing.strategies import check_strategy
 from netwright.testing.tasks import check_task
 from netwright.testing.toys import ToySpace
 
+SEEDS = 10 if os.environ.get("NETWRIGHT_VERIFY") else 4  # over which a strategy is compared with random search
 ELSEWHERE = ("served", "slurm", "ray")  # tests/executors/test_served.py, tests/cluster/
 
 
@@ -53,7 +55,7 @@ def test_strategy(plugin):
         make(ToySpace())
     except MissingCapability as error:  # an extra is not installed
         pytest.skip(str(error))
-    check_strategy(make)
+    check_strategy(make, seeds_tried=SEEDS)
 
 
 @pytest.mark.parametrize("plugin", [each for each in _plugins("store") if each.id != "remote"])

@@ -143,7 +143,7 @@ SETS: Mapping[str, DataSet] = {
     ),
     "cifar0to3": DataSet(lambda: cifar(range(4), (0, 500), (0, 250)), "folder", reported=False),
     "gray0to1": DataSet(
-        lambda: cifar((0, 1), {0: (2000, 3350), 1: (2000, 2150)}, (0, 900), gray=True),
+        lambda: cifar((0, 1), {0: (2000, 3350), 1: (2000, 2150)}, (500, 1000), gray=True),
         "folder",
         metric="balanced",
         reported=False,

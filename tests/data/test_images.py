@@ -350,7 +350,7 @@ def test_classes_can_count_alike_by_their_logits():
     task = ImageClassification(*given, weighting=Weighting("logits"))
     plain = ImageClassification(*given)
     outputs, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 0])
-    shares = torch.tensor([0.9, 0.1, 0.001]) / 1.001
+    shares = torch.tensor([0.9, 0.1, 0.9]) / 1.9  # one without images is kept down like the largest
     assert float(task.loss(outputs, targets)) == pytest.approx(float(plain.loss(outputs + shares.log(), targets)))
     assert task.weights(targets) is None
     assert torch.equal(task.metrics(outputs, targets)["loss"], plain.metrics(outputs, targets)["loss"])
@@ -367,6 +367,8 @@ def test_classes_can_count_alike_by_their_logits():
 
     step.step(loss)
     assert logits[:2].softmax(0).tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert logits[2] < logits[:2].min() - 5
+    assert any("equally frequent" in caveat for caveat in task.caveats()) and not plain.caveats()
 
 
 def test_more_is_measured_where_it_is_asked_for():

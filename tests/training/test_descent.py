@@ -276,6 +276,27 @@ def test_weights_of_classes_hold_for_smoothed_targets_and_parts_of_a_batch(accum
     assert float(descent(images, targets, 0, len(images))) == pytest.approx(expected, rel=1e-5)
 
 
+class Adjusted(Classes):
+    """Cross entropy of logits to which logarithms of the classes' shares are added."""
+
+    shares = torch.tensor([0.98, 0.01, 0.01])
+
+    def adjustment(self, device):
+        return self.shares.log().to(device)
+
+    def loss(self, outputs, targets):
+        return F.cross_entropy(outputs + self.shares.log(), targets)
+
+
+def test_smoothed_targets_of_adjusted_logits_are_spread_as_classes_are_distributed():
+    used = StepSettings(lr=0.1, weight_decay=0.0, label_smoothing=0.2)
+    network, (images, targets) = _without_norms(), _batch()
+    smoothed = 0.8 * F.one_hot(targets, 3) + 0.2 * Adjusted.shares
+    expected = float(F.cross_entropy(network(images) + Adjusted.shares.log(), smoothed))
+    descent = Descent(network, Adjusted(), step_settings.optimizer(used, network), used, steps=10)
+    assert float(descent(images, targets, 0, len(images))) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_compiled_network_is_one_graph_whatever_is_dropped(monkeypatch):
     """By torch's tracer, without the compiler behind it, which takes a minute."""
     graphs = []

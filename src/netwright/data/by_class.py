@@ -133,9 +133,12 @@ def class_weights(counts: Sequence[int]) -> Tensor:
 
 
 def log_shares(counts: Sequence[int]) -> Tensor:
-    """Logarithms of the shares of all examples that each class has, float32 (classes,); no example counts as one."""
-    found = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-    return torch.log(found / found.sum())
+    """Logarithms of the shares that the classes have of all examples, float32 (classes,); their exponentials sum to 1.
+
+    A class without examples gets the share of the largest: nothing else would keep its logit down.
+    """
+    found = torch.tensor(counts, dtype=torch.float32)
+    return torch.log_softmax(torch.log(torch.where(found > 0, found, found.max())), 0)
 
 
 def is_balanced(counts: Sequence[int]) -> bool:

@@ -155,8 +155,9 @@ class ImageClassification:
         The weighted sum is divided by the number of images, not by the sum of weights, so that the mean over the parts
         of a batch is that of the whole.
         """
-        if self.weighting.class_weights == "logits":
-            return F.cross_entropy(outputs + self._by_class(outputs.device), targets)
+        adjustment = self.adjustment(outputs.device)
+        if adjustment is not None:
+            return F.cross_entropy(outputs + adjustment, targets)
         weights = self.weights(targets)
         if weights is None:
             return F.cross_entropy(outputs, targets)
@@ -167,6 +168,10 @@ class ImageClassification:
         if self.weighting.class_weights != "balanced":
             return None
         return self._by_class(targets.device)[targets]
+
+    def adjustment(self, device: torch.device) -> Tensor | None:
+        """What the training loss adds to logits, shape (classes,): logarithms of the classes' shares; None: nothing."""
+        return self._by_class(device) if self.weighting.class_weights == "logits" else None
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Accuracy (0 or 1) and cross entropy (nats) of every example, and top-5 if asked for, each of shape (B,)."""

@@ -199,6 +199,10 @@ class Session:
             known = remembered.baselines(store)
             return Ended(run.folder, names, progress.of_table(store, names), ending, work, known)
 
+    def has_prepared(self, reference: Reference) -> None:
+        """Told of a task whose data is ready, as it is that of one that was prepared."""
+        self._prepared = reference
+
     def prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
         if reference == self._prepared:

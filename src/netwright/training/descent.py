@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
-from netwright.core.protocols import CarriesState, KeepsActivations, TakesHalf, Task, WeighsExamples
+from netwright.core.protocols import AdjustsLogits, CarriesState, KeepsActivations, TakesHalf, Task, WeighsExamples
 from netwright.core.shapes import positions
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
@@ -363,7 +363,9 @@ class Descent:
     def _smoothed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7).
 
-        Where the task weighs examples, the spread part of each has its example's weight too.
+        Where the task weighs examples, the spread part of each has its example's weight too. Where it adjusts logits,
+        the share is spread over classes as they are distributed: then the smoothed network, too, ranks classes as if
+        they were equally frequent, which an even spread, with many examples of one class, would not leave so.
         """
         share = self._settings.label_smoothing
         if self._precision != "float32" and not isinstance(self._task, TakesHalf):
@@ -371,6 +373,10 @@ class Descent:
         loss = self._task.loss(logits, targets)
         if not share:
             return loss
+        adjustment = self._task.adjustment(logits.device) if isinstance(self._task, AdjustsLogits) else None
+        if adjustment is not None:
+            spread = F.log_softmax(logits.float() + adjustment, -1) @ adjustment.exp()
+            return (1 - share) * loss - share * spread.mean()
         spread = F.log_softmax(logits.float(), -1)
         weights = self._weights(targets)
         if weights is not None:

@@ -1,21 +1,26 @@
 """What a timed run makes of its task where nobody says otherwise: mirrored images, classes that count alike, sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from netwright.core.refs import Reference
+from netwright.data.images import ImageClassification
 from netwright.runs.timed import suited
 from netwright.runs.timed.wish import image_task_of
+from netwright.tasks.arrays import arrays
 
 ALIKE, UNLIKE = (0.5, 0.5), (0.9, 0.1)
 
 
 def _images(count, channels, is_uneven, shares):
-    """Images of two classes, in the left half brighter where they are uneven."""
+    """Images of two classes, brighter above, and on the left where they are uneven."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 100, (count, 8, 8, channels), np.uint8)
+    images[:, :3] += 60
     if is_uneven:
-        images[:, :, :3] += 120
+        images[:, :, :3] += 90
     return {"images": images, "labels": np.arange(count) // round(count * shares[0])}
 
 
@@ -35,8 +40,15 @@ def _suited(tmp_path, given, typed, objective="valid_accuracy"):
     [
         (40, 1, False, {}, None, ""),
         (40, 3, False, {}, True, "training images do not tell whether mirror images are as good: they are in color"),
-        (1500, 1, False, {}, True, "of 900 images can be told from their mirror images, by chance 50 %: half"),
-        (1500, 3, False, {}, True, "half of the training images are mirrored at first"),
+        (
+            1500,
+            1,
+            False,
+            {},
+            True,
+            "of 900 images can be told from their mirror images, by chance 50 %: half of them are",
+        ),
+        (1500, 3, False, {}, True, "half of them are mirrored at first"),
         (600, 3, True, {}, None, ""),
         (600, 1, False, {"flip": False}, False, ""),
         (600, 3, True, {"flip": True}, True, ""),
@@ -100,6 +112,35 @@ def test_images_are_turned_and_zoomed_unless_somebody_says_otherwise(tmp_path, t
         (10.0, 0.1): "turned by up to 10 degrees",
     }
     assert [said[found] in each for each in told] == [True] if found in said else not told
+
+
+def of_ones_own(path: str, class_weights: tuple[float, ...] = (), rotation: float = 180.0) -> ImageClassification:
+    """A task that turns images all around, and whose weights of classes are others than netwright's."""
+    return replace(arrays(path, rotation=rotation), load=lambda: arrays(path).data)
+
+
+def test_what_a_task_of_ones_own_does_by_itself_stays(tmp_path):
+    np.savez(tmp_path / "a.npz", **_images(600, 1, True, UNLIKE))
+    named = Reference(f"{__name__}:of_ones_own", {"path": str(tmp_path / "a.npz")})
+    task = image_task_of(named)
+    said = []
+    assert suited.suited(named, task, "valid_balanced_accuracy", said.append) == (named, task) and not said
+    turned, plain = (
+        suited.distorted(named, task),
+        suited.distorted(Reference("arrays"), arrays(str(tmp_path / "a.npz"))),
+    )
+    assert (turned.augmentation.rotation, plain.augmentation.rotation, plain.augmentation.zoom) == (180, 15, 0.15)
+    assert (
+        suited.distorted(Reference("arrays", {"zoom": 0}), arrays(str(tmp_path / "a.npz"))).augmentation.rotation == 0
+    )
+
+
+def test_more_classes_than_a_sample_has_room_for_are_looked_at(tmp_path):
+    images = _images(200 * 70, 3, True, ALIKE) | {"labels": np.arange(200 * 70) % 200}
+    options, told = _suited(tmp_path, images, {})
+    assert "flip" not in options and not any("mirror" in each for each in told)
+    found = suited._chirality(image_task_of(Reference("arrays", {"path": str(tmp_path / "a.npz")})))
+    assert found.told == 1.0 and found.images == 40 * 200
 
 
 def test_only_a_task_that_brings_images_to_size_is_given_one():

@@ -74,6 +74,7 @@ from netwright.core.protocols.strategy import (
     TakesSeveral,
 )
 from netwright.core.protocols.task import (
+    AdjustsLogits,
     AsksNetwork,
     ClassifiesImages,
     ContinuesText,
@@ -105,6 +106,7 @@ __all__ = [
     "STOP_SECONDS",
     "Accepts",
     "Adapts",
+    "AdjustsLogits",
     "AsksNetwork",
     "AsksTogether",
     "Caches",

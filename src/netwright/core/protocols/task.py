@@ -180,6 +180,14 @@ class WeighsExamples(Protocol):
 
 
 @runtime_checkable
+class AdjustsLogits(Protocol):
+    """Capability of a task of classes: its training loss adds something to the logits (Menon et al. 2021)."""
+
+    def adjustment(self, device: torch.device) -> Tensor | None:
+        """Logarithms of shares of the classes, shape (classes,), that sum to 1, on that device; None: nothing is."""
+
+
+@runtime_checkable
 class TakesHalf(Protocol):
     """Capability of a task: its loss takes outputs of half precision, and is computed in single precision.
 

@@ -107,6 +107,7 @@ def begun(
         session.prepare(named, task)
     objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
     named, task = suited.suited(named, task, objective, session.say)
+    session.has_prepared(named)
     images = task.examples("train")
     tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
@@ -153,7 +154,7 @@ def _planned(
     seconds = plans.probe_seconds(hours)
     batch = plans.batch_for(count)
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
-    speeds = measure(task, sides, batch, threads, Patience(seconds, watch.now), device)
+    speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
     speed = plans.chosen_speed(speeds, hours, workers.workers, count)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")

@@ -1,22 +1,23 @@
 """What a timed run makes of its task where nobody says otherwise: size of images, augmentation, what classes count.
 
-Defaults were chosen on images that are not reported on: on 62 characters of fonts that were not trained on, turns and
-zoom were worth 5 points after 80 seconds (73.3 % without, 78.6 % with), on four classes of CIFAR-10 nothing; on two
-gray classes of CIFAR-10, 90 to 10, the logits 5 (balanced accuracy 87.7 %, 93.0 %), and mirroring another 2 (95.1 %).
+Defaults were chosen on images that are not reported on, by `benchmarks/augmentation.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
+
 from netwright.core import refs
+from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
 from netwright.data.by_class import BALANCED
-from netwright.data.images import ImageClassification, stratified_order
-from netwright.data.mirroring import Chirality, chirality
+from netwright.data.images import ImageClassification, Weighting, stratified_order
+from netwright.data.mirroring import LEAST_OF_A_CLASS, Chirality, chirality, shrunk
 from netwright.runs.timed.wish import image_task_of
 
 # options of tasks of images
@@ -26,14 +27,22 @@ TURN, ZOOM = "rotation", "zoom"
 
 TURNED: Final = (15.0, 10.0)  # degrees by which training images are turned at first, not mirrored and mirrored
 ZOOMED: Final = 0.01  # of a width or height, for each of these degrees
-
 COLORS: Final = 3  # channels of an image in color
-LOOKED_AT, SEED = 3_000, 0  # images that tell whether they may be mirrored, and what they are drawn with
+LOOKED_AT, AT_ONCE, SEED = 3_000, 256, 0  # images that tell whether they may be mirrored; read at once; of the draw
 
 
 def sized(named: Reference, side: int) -> Reference:
     """The task with images of this size, where it has them made to size and nobody says how large."""
-    return _with(named, {SIZE: side})
+    return Reference(named.name, {**named.options, **_free(named, {SIZE: side})})
+
+
+def distorted(named: Reference, task: ImageClassification) -> ImageClassification:
+    """The task as far as it is known before its data is: what its steps will cost, they cost with turns and zoom."""
+    own = task.augmentation
+    turned = _free(named, _turned(own.flip))
+    if _distorts(task) or not turned:
+        return task
+    return replace(task, augmentation=replace(own, rotation=turned[TURN], zoom=turned[ZOOM]))
 
 
 def suited(
@@ -41,78 +50,88 @@ def suited(
 ) -> tuple[Reference, ImageClassification]:
     """The task with distorted training images, mirrored or not, and with classes that count as in what is maximized.
 
+    What the user gave stays, and so does what the task does by itself, but for mirroring.
+
     Args:
         named: The task.
         task: The same, its data made ready.
         objective: Name of what is maximized.
         say: Called with a sentence on each thing that is not as the task has it by itself.
     """
-    for suiting in (_mirrored, _distorted, partial(_evened, objective)):
-        options, why = suiting(task)
-        if why and (changed := _with(named, options)) != named:
-            say(why)
-            named, task = changed, image_task_of(changed)
-    return named, task
+    found = _chirality(task) if _free(named, {MIRROR: False}) else None
+    mirroring = _mirrored(task, found) if found else {}
+    flip = mirroring[MIRROR] if mirroring else task.augmentation.flip
+    turning = {} if _distorts(task) else _free(named, _turned(flip))
+    evening = _free(named, _evened(task, objective))
+    options = {**named.options, **mirroring, **turning, **evening}
+    try:
+        changed = Reference(named.name, options)
+        made = image_task_of(changed)
+    except BadReference:  # a task of one's own whose options of these names are others
+        return named, task
+    if found and mirroring:
+        say(_why(found, flip=flip))
+    if turning:
+        say(
+            f"training images are turned by up to {turning[TURN]:g} degrees and zoomed by up to {turning[ZOOM]:.0%} "
+            f"at first (--task.{TURN} 0: not)"
+        )
+    if evening:
+        counts = task.class_counts("train")
+        say(
+            f"classes have {min(counts):,} to {max(counts):,} training images, and count alike in training as in what "
+            f"is maximized (--task.{WEIGHTS} none: all images do)"
+        )
+    return changed, replace(made, load=lambda: task.data)
 
 
-def _with(named: Reference, options: Mapping[str, Any]) -> Reference:
-    """The task with these options, where it has them and nobody gave any of them."""
+def _free(named: Reference, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """These options, where the task has them and nobody gave any of them; else none."""
     known = refs.options_of(refs.locate("task", named.name))
-    if named.options.keys() & options.keys() or not options.keys() <= known.keys():
-        return named
-    return Reference(named.name, {**named.options, **options})
+    return options if options.keys() <= known.keys() and not named.options.keys() & options.keys() else {}
 
 
-def _mirrored(task: ImageClassification) -> tuple[Mapping[str, Any], str]:
-    """Whether to mirror training images at first, and why in a sentence, which is empty where the task does so itself.
+def _turned(flip: bool) -> Mapping[str, float]:
+    """How far training images are turned and zoomed: further where mirroring does not make others of them."""
+    return {TURN: TURNED[flip], ZOOM: round(ZOOMED * TURNED[flip], 4)}
 
-    Few images do not tell; of these, a gray one may be a letter or a digit.
+
+def _distorts(task: ImageClassification) -> bool:
+    """Whether the task turns or zooms by itself, or cuts out windows of several sizes, which do the same."""
+    return bool(task.augmentation.rotation or task.augmentation.zoom or task.augmentation.area)
+
+
+def _mirrored(task: ImageClassification, found: Chirality) -> Mapping[str, bool]:
+    """Whether to mirror training images at first, where the task does otherwise by itself; else nothing.
+
+    Where images do not tell, a gray one may be a letter or a digit.
     """
-    found = _chirality(task)
     is_mirrored = task.io.channels == COLORS if found.may_mirror is None else found.may_mirror
-    if is_mirrored == task.augmentation.flip:
-        return {}, ""
+    return {} if is_mirrored == task.augmentation.flip else {MIRROR: is_mirrored}
+
+
+def _why(found: Chirality, flip: bool) -> str:
+    """Why training images are mirrored, or not, in a sentence."""
     if found.may_mirror is None:
         why = "training images do not tell whether mirror images are as good: they are "
-        why += "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
+        why += "in color, and so half of them are" if flip else "gray, and so none is"
     else:
         why = f"{found.told:.0%} of {found.images:,} images can be told from their mirror images, by chance 50 %: "
-        why += "half of the training images are" if is_mirrored else "none is"
-    other = "false" if is_mirrored else "true"
-    return {
-        MIRROR: is_mirrored
-    }, f"{why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)"
+        why += "half of them are" if flip else "none is"
+    return f"{why} mirrored at first (--task.{MIRROR} {'false' if flip else 'true'}: otherwise)"
 
 
 def _chirality(task: ImageClassification) -> Chirality:
-    """How far training images can be told from their mirror images, by some of each class."""
-    data = task.data
-    places = data.positions["train"]
-    order = places[stratified_order(data.labels[places], SEED)[:LOOKED_AT]]
-    return chirality(data.pixels.take(order), data.labels[order])
+    """How far training images can be told from their mirror images, by some of each class in their own order."""
+    data, places = task.data, task.data.positions["train"]
+    count = max(LOOKED_AT, 2 * LEAST_OF_A_CLASS * len(task.classes))
+    order = np.sort(stratified_order(data.labels[places], SEED)[:count])
+    parts = np.array_split(places[order], -(-len(order) // AT_ONCE))
+    images = np.concatenate([shrunk(data.pixels.take(part)) for part in parts])
+    return chirality(images, data.labels[places[order]])
 
 
-def _distorted(task: ImageClassification) -> tuple[Mapping[str, Any], str]:
-    """How far to turn and zoom training images at first, further where they are not mirrored, and that in a sentence.
-
-    Windows of several sizes (`area`) take the place of it.
-    """
-    if task.augmentation.area:
-        return {}, ""
-    degrees = TURNED[task.augmentation.flip]
-    zoom = round(ZOOMED * degrees, 4)
-    return {TURN: degrees, ZOOM: zoom}, (
-        f"training images are turned by up to {degrees:g} degrees and zoomed by up to {zoom:.0%} at first; the search "
-        f"tries less (--task.{TURN} 0 begins without)"
-    )
-
-
-def _evened(objective: str, task: ImageClassification) -> tuple[Mapping[str, Any], str]:
-    """How classes count in training, and why in a sentence; it is empty where they count as the task has it."""
-    if Objective.read(objective).name != f"valid_{BALANCED}":
-        return {}, ""
-    counts = task.class_counts("train")
-    return {WEIGHTS: "logits"}, (
-        f"classes have {min(counts):,} to {max(counts):,} training images, and count alike in training as in what is "
-        f"maximized (--task.{WEIGHTS} none lets all images count alike)"
-    )
+def _evened(task: ImageClassification, objective: str) -> Mapping[str, str]:
+    """How classes count in training, where that is not as the task has it by itself; else nothing."""
+    is_even = Objective.read(objective).name != f"valid_{BALANCED}" or task.weighting != Weighting()
+    return {} if is_even else {WEIGHTS: "logits"}
