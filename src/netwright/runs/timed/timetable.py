@@ -22,9 +22,12 @@ CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
 # of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
 SHORT, LONG = 600.0, 4 * 3600.0  # seconds
 SHARE_SHORT, SHARE_LONG = 0.25, 0.5
-# of the contest, in the same way: trainings that rank the finalists and the reference. In minutes, most networks have
-# not learned all that they can, and a longer last training is worth more than another finalist
-RANKING_SHORT, RANKING_LONG = 0.25, 0.45
+# of the contest, in the same way: trainings that rank the finalists and the reference, on several divisions of the
+# images, of which the last trainings go on from one; in minutes, these are worth more than a surer ranking
+DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
+# and where they are on one division: the last trainings go on from all of it, so that only the validation images wait;
+# and a ranking that is much shorter than what follows favors networks that are small and soon learn no more
+RANKING_SHORT, RANKING_LONG = 0.6, 0.5
 
 PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
@@ -40,7 +43,7 @@ FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
 MOST_FINALISTS: Final = 4
 RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
-FINALIST_STEPS: Final = 1_000  # of the reference in a ranking, below which one more finalist is not admitted
+FINALIST_STEPS: Final = 2_000  # of the reference in a ranking, below which one more finalist is not admitted
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
@@ -113,14 +116,15 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         )
     search = usable * _search_share(left)
     contest = usable - search
-    ranking, is_small = contest * _ranking_share(left), given.train + given.valid < RESPLIT_BELOW
-    finalists = _finalists(ranking, given.workers, step, SPLITS * RANKED_STEPS if is_small else FINALIST_STEPS)
-    rank = ranking / math.ceil((finalists + 1) / given.workers)
     lowest, splits = _lowest(search, given.workers, step), 1
-    if is_small:
-        divided = _lowest(search, given.workers, step * SPLITS)
-        if divided * FEWEST <= search * given.workers and rank >= SPLITS * RANKED_STEPS * step:
-            lowest, splits = divided, SPLITS
+    finalists, rank, final = _heats(contest, given.workers, left, step, splits)
+    if given.train + given.valid < RESPLIT_BELOW:
+        divided, heats = (
+            _lowest(search, given.workers, step * SPLITS),
+            _heats(contest, given.workers, left, step, SPLITS),
+        )
+        if divided * FEWEST <= search * given.workers and heats[1] >= SPLITS * RANKED_STEPS * step:
+            lowest, splits, (finalists, rank, final) = divided, SPLITS, heats
     rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
         hours=given.hours,
@@ -137,7 +141,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         search_seconds=_tenths(search),
         contest_seconds=_tenths(contest),
         rank_seconds=_tenths(rank),
-        final_seconds=_tenths(_final_seconds(usable, left, given.workers)),
+        final_seconds=_tenths(final),
     )
 
 
@@ -217,8 +221,24 @@ def _search_share(left: float) -> float:
     return SHARE_SHORT + (SHARE_LONG - SHARE_SHORT) * _length(left)
 
 
-def _ranking_share(left: float) -> float:
-    return RANKING_SHORT + (RANKING_LONG - RANKING_SHORT) * _length(left)
+def _ranking_share(left: float, splits: int) -> float:
+    short, long = (DIVIDED_SHORT, DIVIDED_LONG) if splits > 1 else (RANKING_SHORT, RANKING_LONG)
+    return short + (long - short) * _length(left)
+
+
+def _heats(contest: float, workers: int, left: float, step: float, splits: int) -> tuple[int, float, float]:
+    """Finalists, the seconds of each of the trainings that rank them and the reference, and of each of the last ones.
+
+    Args:
+        contest: Seconds of all.
+        workers: Trainings that run side by side.
+        left: Seconds of the run that are left.
+        step: Seconds of a step of the reference.
+        splits: Divisions of the images on which the first are.
+    """
+    ranking = contest * _ranking_share(left, splits)
+    finalists = _finalists(ranking, workers, step, splits * RANKED_STEPS if splits > 1 else FINALIST_STEPS)
+    return finalists, ranking / math.ceil((finalists + 1) / workers), (contest - ranking) / math.ceil(2 / workers)
 
 
 def _length(left: float) -> float:
@@ -227,8 +247,9 @@ def _length(left: float) -> float:
 
 
 def _final_seconds(usable: float, left: float, workers: int) -> float:
+    """Seconds of a training in full: of the last heat, or of what it goes on from and the last heat, which are more."""
     contest = usable * (1 - _search_share(left))
-    return (1 - _ranking_share(left)) * contest / math.ceil(2 / workers)
+    return (1 - _ranking_share(left, SPLITS)) * contest / math.ceil(2 / workers)
 
 
 def _needed(step: float) -> float:
