@@ -9,7 +9,8 @@
 alone (`netwright train RUN --sample 30`). The mean over the whole sample is what choosing at random among the networks
 of the last round gives, which for `random` are random networks of the space; beside it stand the best fifth of the
 sample by shared score, and the best one, with how far shared scores, parameters and multiply-adds order the sample
-(Kendall's tau with its 95 % interval).
+(Kendall's tau with its 95 % interval). A further row has the random networks as the weights of the other search of
+their space score them, after its last round: a random choice from one and the same set of shared weights.
 
 Minutes are of the processor, one thread; those with a "+" were more, as a part was killed before it could say how long
 it took.
@@ -29,8 +30,13 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import numpy as np
 import results
 import supernet_ranking
+
+import netwright
+from netwright.core import building, ranking, refs
+from netwright.core.records import Proposal, Trial
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "nao-ws-laptop.toml"
@@ -40,6 +46,7 @@ SEARCHES: Mapping[str, tuple[str, ...]] = {
     "nasnet, aging": ("--space", "nasnet(channels=8,repeats=1)", "--strategy", "aging"),
     "nasnet, random": ("--space", "nasnet(channels=8,repeats=1)", "--strategy", "random"),
 }
+SCORERS = {"nao, random": "nao", "nasnet, random": "nasnet, aging"}  # whose weights score the random networks too
 TOP = 5  # one in so many of a sample is its best part
 
 
@@ -128,10 +135,53 @@ def play(place: Place, options: argparse.Namespace) -> None:
     place.note(ranking=told["ranking"])
 
 
-def line(place: Place) -> str:
-    """The row of a search."""
+@dataclass(frozen=True)
+class Shared:
+    """A context of scores by the weights that a search left.
+
+    Args:
+        shared: Folder of these.
+        first: Trials of its first round.
+    """
+
+    shared: Path
+    first: Sequence[Trial]
+    worker_index: int = 0
+    threads: int = 1
+
+    def members(self, _budget: int) -> Sequence[Trial]:
+        """Those of its first round, by whose seed the validation images are chosen."""
+        return self.first
+
+    def should_stop(self) -> bool:
+        """Whether to stop: never."""
+        return False
+
+
+def scored(place: Place, scorer: Place) -> dict[str, Any]:
+    """The ranking of a sample, with its networks scored by the weights that another search of the space left."""
+    ran, whole = (netwright.Run(each.run, trust=True) for each in (place, scorer))
+    task = building.build_task(whole.settings)
+    evaluator = refs.load(
+        "evaluator", whole.settings.evaluator, space=building.build_space(whole.settings, task), task=task
+    )
+    rows = {trial.id: trial for trial in ran.trials}
+    last = max(trial.proposal.budget or 0 for trial in whole.trials)
+    context = Shared(scorer.run / "shared", [t for t in whole.trials if t.proposal.budget == 1])
+    networks = []
+    for number, each in enumerate(place.known()["ranking"]["networks"]):
+        proposal = Proposal(rows[each["trial"]].proposal.genotype, budget=last, notes={"place": float(number)})
+        result = evaluator.evaluate(Trial(1, proposal, "", 0, "running"), context)
+        networks.append({**each, "searched": result.metrics["valid_accuracy"]})
+    scores, truth = (np.array([each[name] for each in networks]) for name in ("searched", "trained"))
+    tau = ranking.agreement(scores, truth, np.random.default_rng(0)).kendall.facts()
+    return {"networks": networks, "orders": [{"by": f"score by the weights of {scorer.name}", "kendall": tau}]}
+
+
+def line(place: Place, scorer: Place | None = None) -> str:
+    """The row of a search, or of its networks as another one's weights score them."""
     known = place.known()
-    found = known["ranking"]
+    found = scored(place, scorer) if scorer else known["ranking"]
     order = sorted(found["networks"], key=lambda each: -each["searched"])
     best = _best(order)
     taus = {each["by"]: each["kendall"] for each in found["orders"]}
@@ -195,6 +245,9 @@ def main() -> None:
     print(f"{'':<16} {'search':>7} {'sample':>7} {'all':>8} {'best 1/5':>8} {'best':>8}   Kendall's tau")
     for place in places:
         print(line(place))
+        scorer = Place(options.folder, SCORERS.get(place.name, ""))
+        if "ranking" in scorer.known():
+            print(line(place, scorer))
     if not options.summary:
         results.append(options.out, rows_of(places))
 

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import settings
 
 from tests import systems
+from tests.verified import IS_VERIFIED
 
 # before any test imports numpy or torch: two processes of two threads each wait for one another on two cores
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-EXAMPLES = 100 if os.environ.get("NETWRIGHT_VERIFY") else 25  # of a property that says no number of its own
+EXAMPLES = 100 if IS_VERIFIED else 25  # of a property that says no number of its own
 settings.register_profile("netwright", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
 settings.load_profile("netwright")
 
@@ -72,6 +73,7 @@ def pytest_collection_finish():
     """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -16,8 +16,8 @@ from netwright.core import run_file
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.stores.sqlite import SqliteStore
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 PAGE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text(encoding="utf-8")
 SOURCE = Path(netwright.__file__).parent
 TOYS = "netwright.testing.toys"

@@ -22,7 +22,7 @@ def _blocks(page, language):
 
 # what a reader waits for and a test does not
 FEWER = {
-    "trials=30": "trials=2",
+    "trials=30": "trials=2, executor='inline'",
     "epochs=5": "epochs=1",
     "epochs=60": "epochs=1",
     "path='photos'": "path='photos',size=8",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.verified import VERIFIED
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BOOKS = sorted(EXAMPLES.glob("*.ipynb"))
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SHORTER = {"MINUTES = 10 ": "MINUTES = 1 "}  # what a reader waits for and a test does not
 
 

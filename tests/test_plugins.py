@@ -1,7 +1,6 @@
 """Every plug-in file is held to the contract of its protocol, before its author has written a test."""
 
 import inspect
-import os
 
 import pytest
 
@@ -17,8 +16,9 @@ from netwright.testing.stores import check_store
 from netwright.testing.strategies import check_strategy
 from netwright.testing.tasks import check_task
 from netwright.testing.toys import ToySpace
+from tests.verified import IS_VERIFIED
 
-SEEDS = 10 if os.environ.get("NETWRIGHT_VERIFY") else 4  # over which a strategy is compared with random search
+SEEDS = 10 if IS_VERIFIED else 6  # over which a strategy is compared with random search
 ELSEWHERE = ("served", "slurm", "ray")  # tests/executors/test_served.py, tests/cluster/
 
 

@@ -1,7 +1,6 @@
 """A search is killed at random instants, in whole or in part, and goes on: exactly the asked rows, none twice."""
 
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -22,9 +21,9 @@ from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 from netwright.training import checkpoint
 from tests.cli.test_bad_input import refused, run
 from tests.executors.test_processes import assert_nothing_left
+from tests.verified import IS_VERIFIED, VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
-KILLS, PARENTS = (30, 3) if os.environ.get("NETWRIGHT_VERIFY") else (1, 1)
+KILLS, PARENTS = (30, 3) if IS_VERIFIED else (1, 1)
 TOYS = "netwright.testing.toys"
 INITIAL = 10
 
@@ -116,6 +115,7 @@ def test_kills_at_random_instants(tmp_path, workers):
         assert found == undisturbed(trials)
 
 
+@VERIFIED
 def test_a_worker_whose_parent_is_killed_again_and_again(tmp_path):
     """The successor's beats must not vouch for the row of the dead one."""
     process = start(tmp_path, PARENTS, 1, seconds=0.6)

@@ -4,11 +4,11 @@ All else of a page is written as ever, and so are the files of its figures. Test
 the report, draw them; `make verify` draws all of them everywhere.
 """
 
-import os
 from contextlib import contextmanager
 from unittest.mock import patch
 
 from netwright.report import files
+from tests.verified import IS_VERIFIED
 
 REAL = {"png": files.png, "svg": files.svg}
 EMPTY = {
@@ -20,5 +20,5 @@ EMPTY = {
 @contextmanager
 def figures(is_drawn: bool = False):
     """Within it figures are empty, or, inside of that, drawn after all."""
-    with patch.multiple(files, **(REAL if is_drawn or os.environ.get("NETWRIGHT_VERIFY") else EMPTY)):
+    with patch.multiple(files, **(REAL if is_drawn or IS_VERIFIED else EMPTY)):
         yield

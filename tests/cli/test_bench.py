@@ -17,11 +17,11 @@ from tests.cli.test_bad_input import TOY, refused, run
 from tests.comparison.in_process import playing
 from tests.comparison.tables import small
 from tests.comparison.test_pool import without_time
+from tests.verified import IS_VERIFIED
 
 ROOT = Path(__file__).parents[2]
 FILE = ("--genes", "a,b,c", "--signal", "val", "--final", "test")
 
-IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
 
 needs_data = pytest.mark.skipif("NETWRIGHT_DATA" not in os.environ, reason="NETWRIGHT_DATA names no folder of nats-tss")
 
@@ -271,7 +271,7 @@ def wait_for_cells(process, out, count):
 
 def test_killed_at_any_moment_the_same_command_goes_on(table, tmp_path, capsys):
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    for count in (1, 7, 12) if IS_FULL else (7,):
+    for count in (1, 7, 12) if IS_VERIFIED else (7,):
         process = started(table, killed)
         wait_for_cells(process, killed, count)
         process.kill()

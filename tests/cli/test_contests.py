@@ -17,6 +17,7 @@ from tests.cli.test_bad_input import refused, run
 from tests.comparison.contests import toy_contests as contests
 from tests.comparison.in_process import play, playing
 from tests.comparison.tables import small
+from tests.verified import VERIFIED
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ("--strategies", "random,aging(population=4,sample=2)")
@@ -154,6 +155,7 @@ def test_a_folder_of_one_kind_is_not_taken_for_another(recipe, tmp_path, capsys,
     assert run(capsys, *on_recipes, one)[0] == 0, "the refused ones have locked nobody out"
 
 
+@VERIFIED
 def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, capsys, in_process):
     recipe = contests.write(tmp_path / "toy.toml", trials=12, seconds=0.05)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"

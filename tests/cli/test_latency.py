@@ -1,7 +1,6 @@
 """`netwright latency` as a user gives it, on a CPU."""
 
 import json
-import os
 
 import pytest
 
@@ -10,8 +9,8 @@ from netwright.core.errors import MissingCapability
 from netwright.training.latency import blocks
 from netwright.training.latency.blocks import Effort
 from tests.cli.test_bad_input import refused, run
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SMALL = ["latency", "nats", "--space.channels", "2", "--space.repeats", "1", "--io", "3x8x8:10", "--device", "cpu"]
 
 

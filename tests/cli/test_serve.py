@@ -1,12 +1,9 @@
 """`netwright serve` and the workers that join it: exit codes, and a controller that is killed under them."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-
-import pytest
 
 from netwright.cli.worker import ASKED, OUT_OF_REACH
 from netwright.executors.supervisor import ENOUGH
@@ -16,8 +13,7 @@ from tests.cli.test_bad_input import run
 from tests.executors.test_processes import assert_nothing_left
 from tests.executors.test_served import PATIENCE, begun, wait_until
 from tests.test_survival import TOYS, rows, undisturbed
-
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
+from tests.verified import VERIFIED
 
 RECIPE = f"""
 seed = 3

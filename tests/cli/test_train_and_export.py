@@ -21,6 +21,7 @@ from netwright.runs import beforehand, run_folder
 from netwright.runs.run import Run
 from netwright.spaces.hnag import HnagSpace
 from tests.tiny_data import cifar, photos
+from tests.verified import VERIFIED
 
 EPOCH = ("--epochs", "1", "--no-reference")
 SMALL = """
@@ -336,6 +337,7 @@ def test_several_networks_of_one_generator_are_trained(capsys, tmp_path):
     assert "--networks is 0; it must be at least 1" in refused(capsys, *train, "--networks", "0")
 
 
+@VERIFIED
 def test_a_generator_whose_network_of_seed_0_does_not_fit_is_trained_as_it_was_searched(capsys, tmp_path):
     small = ["--evaluator.steps", "1", "--executor", "inline", "--task", "digits(train_limit=60)"]
     space = ["--space", "hnag(limit=700)", "--strategy", "random", "--trials", "1", "--out", tmp_path / "run"]

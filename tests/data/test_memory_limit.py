@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from netwright.tasks.image_folder import image_folder
+from tests.verified import VERIFIED
 
 IMAGES, SIZE = 200, 512
 MEGABYTES = 0.6 * IMAGES * SIZE**2 * 3 / 1e6  # of the decoded training images: 94
@@ -61,5 +62,6 @@ def test_streamed_images_do_not_stay_in_memory(folders):
     assert _growth(folders, 0.0) < MEGABYTES / 3
 
 
+@VERIFIED
 def test_mapped_images_do_so_that_the_measure_is_one(folders):
     assert _growth(folders, 1.0) > 0.9 * MEGABYTES

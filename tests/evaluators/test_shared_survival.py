@@ -1,6 +1,5 @@
 """A search with shared weights whose processes are killed in the middle of training and of scoring (`make verify`)."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,15 +7,14 @@ import time
 from contextlib import closing
 
 import psutil
-import pytest
 import safetensors.torch
 import torch
 
 from netwright.core import trained_rounds
 from netwright.runs import run_folder
 from netwright.training.shared_training import CHECKPOINT, name_of
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 RUN = """
 seed = 3
 threads_per_trial = 1

@@ -21,8 +21,8 @@ from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace
 from tests.executors.test_processes import assert_nothing_left
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 TOYS = "netwright.testing.toys"
 GROUPS = Path("/sys/fs/cgroup")
 

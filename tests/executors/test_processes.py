@@ -1,6 +1,5 @@
 """Worker processes under every fault: the row says what happened, the search goes on, nothing is left behind."""
 
-import os
 import sys
 import time
 
@@ -22,8 +21,8 @@ from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 TOYS = "netwright.testing.toys"
 
 

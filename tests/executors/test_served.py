@@ -1,6 +1,5 @@
 """Workers that join a served table: real processes, a toy in place of a network, a search in a thread of this one."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -32,8 +31,8 @@ from netwright.testing.executors import check_executor
 from netwright.testing.toys import ToySpace
 from tests.executors.test_processes import assert_nothing_left
 from tests.test_survival import rows, undisturbed
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 TOYS = "netwright.testing.toys"
 PATIENCE = 120.0  # seconds until a test gives up
 

@@ -28,6 +28,7 @@ from netwright.plans import source
 from netwright.stores.memory import MemoryStore
 from netwright.training import loop
 from netwright.worker import WorkerContext
+from tests.verified import VERIFIED
 
 FILES = {
     "README.md",
@@ -204,6 +205,7 @@ def test_images_are_classified_without_netwright(exported, tmp_path):
     assert done.stderr.strip() == f"{tmp_path / 'broken.png'}: not an image"
 
 
+@VERIFIED
 def test_a_wrong_accuracy_is_refused(exported, with_accuracy, tmp_path):
     """One image less, and an earlier export stays as it is."""
     out = tmp_path / "out"
@@ -244,6 +246,7 @@ def test_an_earlier_export_is_replaced_also_behind_a_link(exported, tmp_path):
         assert (out / name).read_bytes() == (exported.folder / name).read_bytes(), name
 
 
+@VERIFIED
 def test_a_tampered_weight_is_refused(exported, tmp_path):
     """Network and source agree, the recorded accuracy does not."""
     tensors = safetensors.torch.load_file(exported.model.weights)
@@ -379,6 +382,7 @@ def test_without_its_libraries_onnx_is_refused_at_once(exported, tmp_path, monke
     assert not any(tmp_path.iterdir())
 
 
+@VERIFIED
 def test_a_network_of_a_generator_is_exported_with_the_seed_that_draws_it(tmp_path):
     """Merges of one number, of several, and means are in it."""
     genotype, seed = (5, 4, 0.5, 2, 0.5, 4, 2, 0.5), 11

@@ -5,7 +5,6 @@ bit. Population 100, sample 10, 1,000 evaluations. The expected numbers were com
 """
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,11 @@ from netwright.core.records import Result, Trial
 from netwright.strategies.aging import AgingEvolution
 from netwright.strategies.non_aging import NonAgingEvolution
 from netwright.strategies.random import RandomSearch
+from tests.verified import IS_VERIFIED
 
 BITS, TRIALS = 100, 1000
-IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
 REPEATS = 30  # as many as the expected spread was seen over
-PAIRS = 200 if IS_FULL else 30
+PAIRS = 200 if IS_VERIFIED else 30
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ bias. Numbers under 1 to 6 were computed twice, independently of this package; t
 """
 
 import math
-import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +29,9 @@ from netwright.strategies.tournament import Tournament, tournament_size, winning
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 from netwright.zoo.hierarchical import MOTIFS
 from netwright.zoo.hierarchical import plugin as published
+from tests.verified import IS_VERIFIED
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
 CIFAR, IMAGENET = IO(3, 32, 32, 10), IO(3, 299, 299, 1000)
 SPACE, FLAT = HierarchicalSpace(), flat_space()
 EVOLVED = published.genotype
@@ -187,7 +186,7 @@ def test_09_drawing_all_mutations_at_once_is_making_them_one_by_one():
 
 def test_10_sizes_of_random_genotypes():
     """As specified, nodes whose output is read by nobody are counted here; by default they are left out."""
-    count = 4000 if IS_FULL else 1200
+    count = 4000 if IS_VERIFIED else 1200
     space, streams = replace(SPACE, unread="build"), seeds.Streams(11)
     sizes = [space.count(space.sample(streams.rng(seeds.ASK, n)), CIFAR).params for n in range(count)]
     assert np.median(sizes) == pytest.approx(290_000, rel=0.03)
@@ -203,7 +202,7 @@ def test_10_sizes_of_random_genotypes():
 
 def test_10_sizes_of_random_genotypes_as_the_recipes_count_them():
     """Without what nobody reads; in the space of the recipe. Smaller than as specified, by 7 % in the median."""
-    count, streams = 4000 if IS_FULL else 400, seeds.Streams(11)
+    count, streams = 4000 if IS_VERIFIED else 400, seeds.Streams(11)
     space = building.load_space(run_file.from_tables(run_file.read(RECIPES / "hierarchical-cifar10.toml")).space)
     drawn = [space.sample(streams.rng(seeds.ASK, n)) for n in range(count)]
     sizes = [space.count(genotype, CIFAR).params for genotype in drawn]
@@ -215,7 +214,7 @@ def test_10_sizes_of_random_genotypes_as_the_recipes_count_them():
 
 def test_10_share_of_invalid_genotypes():
     rng = seeds.rng_for(12, seeds.ASK)
-    count = 40_000 if IS_FULL else 16_000
+    count = 40_000 if IS_VERIFIED else 16_000
     genotypes = rng.integers(0, 7, (count, 46)).tolist()
     invalid = sum(SPACE.cell(tuple(genotype)) is None for genotype in genotypes)
     assert invalid / count == pytest.approx(0.0025, abs=0.0008)

@@ -1,6 +1,5 @@
 """Table 1 of Liu et al. 2018: its searches and trainings, each played to its end with two channels and few steps."""
 
-import os
 import re
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from netwright.report import page, trained
 from netwright.runs.run import Run
 from netwright.spaces.hierarchical import HierarchicalSpace
 from tests.tiny_data import cifar, photos
+from tests.verified import VERIFIED
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="a minute: part of `make verify`")
 SMALL = {"channels": 4, "repeats": 1}
 SEARCHES = (
     "hierarchical-cifar10",

@@ -7,7 +7,6 @@ et al. 2019, table 5 and section 4.
 
 import json
 import math
-import os
 
 import pytest
 import torch
@@ -24,10 +23,10 @@ from netwright.core.records import IO
 from netwright.plans import counting, network
 from netwright.spaces.hnag import HnagSpace
 from netwright.spaces.rnag import RnagSpace
+from tests.verified import IS_VERIFIED
 
-IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
-DRAWN = 2000 if IS_FULL else 60
-TRAINED = 200 if IS_FULL else 5
+DRAWN = 2000 if IS_VERIFIED else 60
+TRAINED = 200 if IS_VERIFIED else 5
 
 CIFAR, SPORT = IO(3, 32, 32, 10), IO(3, 224, 224, 102)
 SPACE = HnagSpace()

@@ -4,7 +4,6 @@ Luo et al. 2018, "Neural Architecture Optimization", arXiv:1808.07233. Its space
 are synthetic: the fraction of separable convolutions, for which a run of the authors' own controller is recorded.
 """
 
-import os
 from functools import lru_cache
 
 import numpy as np
@@ -19,9 +18,9 @@ from netwright.surrogates import joint_training
 from netwright.surrogates.decoders import pool
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, size
 from netwright.surrogates.joint_training import JointSettings
+from tests.verified import IS_VERIFIED
 
-IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
-EPOCHS = 25 if IS_FULL else 8  # of the recorded run; fewer already meet what is asked of these
+EPOCHS = 25 if IS_VERIFIED else 8  # of the recorded run; fewer already meet what is asked of these
 OPERATIONS = ("sep 3x3", "sep 5x5", "avg 3x3", "max 3x3", "identity")
 FAMILIES = ("identity", "sep_conv", "conv", "dil_sep_conv", "avg_pool", "max_pool", "min_pool")
 SIZES = ("1x1", "2x2", "3x3", "5x5", "7x7", "1x3+3x1", "1x7+7x1")
@@ -94,7 +93,7 @@ def test_published_cells_have_the_published_tokens():
 @pytest.mark.parametrize("listed", [PAIRS, TRIPLES, RECURRENT])
 def test_tokens_give_random_architectures_back(listed):
     streams = seeds.Streams(0)
-    for n in range(10_000 if IS_FULL else 300):
+    for n in range(10_000 if IS_VERIFIED else 300):
         genotype = genes.sample(listed, streams.rng(seeds.ASK, n))
         assert genes.from_tokens(listed, genes.to_tokens(listed, genotype)) == genotype
 
@@ -233,7 +232,7 @@ def test_ascending_raises_the_prediction_and_descending_lowers_it(step):
     assert (controller.predict(controller.move(states, -step)) < before).all()
 
 
-@pytest.mark.skipif(not IS_FULL, reason="minutes: part of `make verify`")
+@pytest.mark.skipif(not IS_VERIFIED, reason="minutes: part of `make verify`")
 def test_overfitting_in_full():
     """Rows of 50, 100 and 300 epochs: error, cross-entropy, pairwise accuracy, Hamming distance, moves."""
     trained.cache_clear()  # what is trained on here is nobody else's any more

@@ -1,7 +1,6 @@
 """The recipes of Real et al. 2018, played to their end at the least scale, by the ordinary commands."""
 
 import itertools
-import os
 import re
 import shlex
 from pathlib import Path
@@ -20,10 +19,10 @@ from netwright.spaces.nats_size import NatsSize
 from netwright.stores.sqlite import SqliteStore
 from tests.cli.test_bad_input import run
 from tests.tiny_data import cifar, photos
+from tests.verified import VERIFIED
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 COST = 1000.0  # seconds that a look-up stands for
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SMALL = ("--space.channels", "2", "--space.repeats", "1")
 SEARCH = ("--evaluator.epochs", "1", "--evaluator.batch", "8", "--final.epochs", "1", "--trials", "3")
 SEARCH += ("--strategy.population", "2", "--strategy.sample", "2")

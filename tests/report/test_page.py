@@ -26,6 +26,7 @@ from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.macro import REFERENCE
 from netwright.stores.memory import MemoryStore
 from tests.report.test_promotions import SEARCH
+from tests.verified import VERIFIED
 
 ACCURACY = Objective("valid_accuracy", shown="share")
 TESTED = ACCURACY.moved_to("test")
@@ -247,6 +248,7 @@ def test_on_a_narrow_screen_the_drawing_is_the_upright_one(tmp_path):
     assert "figure svg.narrow { display: none; }" in text
 
 
+@VERIFIED
 def test_a_best_without_ancestors_has_no_figure_of_them(tmp_path):
     write(tmp_path, [reported(rows(2))])  # an earlier report
     write(tmp_path, [reported(rows(1))])
@@ -295,6 +297,7 @@ def test_mistakes_of_the_best_network_are_shown(tmp_path):
         assert (path.parent / name).stat().st_size
 
 
+@VERIFIED
 def test_figures_of_mistakes_go_when_there_is_nothing_to_show(tmp_path):
     final = trained_in_full(folder=keep_outcome(tmp_path / "kept"))
     write(tmp_path / "out", [reported(rows(3), finals=(final,))])

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,8 +16,8 @@ from netwright.runs import front_training
 from netwright.runs.run import Run
 from tests.cli.test_bad_input import run as command
 from tests.runs.test_several_objectives import GOALS, made
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SMALL = {
     "space": {"ref": "hnag", "limit": 2000, "n_top": [3, 5], "n_mid": [1, 1], "n_bottom": [3, 3]},
     "strategy": "random",
@@ -86,6 +85,7 @@ def test_the_point_to_train_in_full_is_chosen_by_the_new_values(generators, aske
     assert sum(other.n for other in others) == 2 * len(again.points)
 
 
+@VERIFIED
 def test_a_recipe_says_how_a_front_is_trained_and_the_search_by_what(generators, tmp_path):
     run, _, _ = generators
     recipe = tmp_path / "recipe.toml"

@@ -1,6 +1,5 @@
 """Damage to a table is named, never shown as a result, never silent; a search goes on to what it would have found."""
 
-import os
 import random
 import shutil
 import sqlite3
@@ -21,8 +20,9 @@ from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.aging import AgingEvolution
 from netwright.testing.toys import ToySpace, ToyTask
+from tests.verified import IS_VERIFIED
 
-FLIPS, LOGS = (3000, 600) if os.environ.get("NETWRIGHT_VERIFY") else (120, 40)
+FLIPS, LOGS = (3000, 600) if IS_VERIFIED else (120, 40)
 ROWS = 40
 SPACE = ToySpace()
 RESULT = Result({"valid_accuracy": 0.5, "params": 12}, ((1, 0.25), (2, 0.5)), 1.5)

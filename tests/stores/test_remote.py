@@ -19,8 +19,7 @@ from netwright.stores.served import TableServer
 from netwright.stores.sqlite import SqliteStore
 from netwright.testing.stores import CHECKS, PROPOSAL, RESULT, check_store, check_threads
 from tests.stores.unreliable import Unreliable
-
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
+from tests.verified import VERIFIED
 
 
 def _served(folder, store=None, port=0, **options):

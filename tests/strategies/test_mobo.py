@@ -1,5 +1,4 @@
 import importlib.util
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,9 @@ from netwright.strategies.random import RandomSearch
 from netwright.surrogates import matern
 from netwright.testing.strategies import check_failures, check_pure, check_replay, check_strategy
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
+from tests.verified import VERIFIED
 
 NEEDS_BOTORCH = pytest.mark.skipif(importlib.util.find_spec("botorch") is None, reason="BoTorch is not installed")
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,3 @@
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -13,8 +11,8 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.strategies.nago_mobo import NagoMobo
 from netwright.testing.strategies import check_failures, check_pure, check_replay
 from netwright.testing.toys import ToySpace
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SPACE = HnagSpace()
 FEW = 40  # steps of a chain: enough where not the model is tested
 

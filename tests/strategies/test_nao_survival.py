@@ -13,6 +13,7 @@ from netwright.stores.memory import MemoryStore
 from netwright.strategies.nao import Nao
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 from tests.cli.test_bad_input import run
+from tests.verified import VERIFIED
 
 TRIALS, SEED = 28, 3
 OPTIONS = {"seeds": 8, "new": 8, "top": 4, "lag": 4, "epochs": 20, "flavor": "pt2"}
@@ -71,6 +72,7 @@ def kill_at(folder, count):
     raise AssertionError(f"{count} trials did not finish: {process.communicate()[0].decode()}")
 
 
+@VERIFIED
 def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, capsys):
     kill_at(tmp_path, 13)  # in the first round, while the second one's model learns
     assert sum(row[6] == "done" for row in rows(tmp_path)) < TRIALS, "killed too late to matter"

@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import os
 from functools import lru_cache
 
 import pytest
@@ -22,8 +21,9 @@ from netwright.spaces.nats_size import NatsSize
 from netwright.stores.memory import MemoryStore
 from netwright.tables.csv import csv
 from tests.comparison.tables import small
+from tests.verified import IS_VERIFIED
 
-HAS_BOTORCH = importlib.util.find_spec("botorch") is not None and bool(os.environ.get("NETWRIGHT_VERIFY"))
+HAS_BOTORCH = importlib.util.find_spec("botorch") is not None and IS_VERIFIED
 MOBO = pytest.param("mobo", marks=pytest.mark.skipif(not HAS_BOTORCH, reason="part of `make verify`, with BoTorch"))
 STRATEGIES = [
     MOBO if name == "mobo" else name

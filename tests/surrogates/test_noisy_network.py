@@ -1,4 +1,3 @@
-import os
 from functools import cache
 
 import numpy as np
@@ -9,9 +8,9 @@ from netwright.core.genes import Choice, Integer, Real
 from netwright.surrogates import matern, noisy_network
 from netwright.surrogates.features import Encoder
 from netwright.surrogates.hamiltonian import Chains
+from tests.verified import VERIFIED
 
 SEEN = 200
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 FUNCTIONS = {  # of 1, 2, 4 and 8 inputs
     1: lambda x: np.sin(6 * x[:, 0]),
     2: lambda x: np.sin(4 * x[:, 0]) + x[:, 1] ** 2,

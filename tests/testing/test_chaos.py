@@ -1,7 +1,6 @@
 """Faults done to real searches: survived, told in a table, and found where something does not survive them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from netwright.testing.chaos import Case, Survived
 from netwright.testing.faults import searching
 from netwright.testing.faults.killing import Signaled
 from netwright.testing.stepped import SteppedEvaluator
-
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
+from tests.verified import VERIFIED
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(40, marks=VERIFIED)])

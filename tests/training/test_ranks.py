@@ -25,8 +25,8 @@ from netwright.runs import ownership, run_folder
 from netwright.stores.memory import MemoryStore
 from netwright.training import checkpoint, ranks
 from netwright.worker import WorkerContext
+from tests.verified import VERIFIED
 
-VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 PLAIN = {"steps": 50, "batch": 24, "lr": 0.02}
 CONSTANT = {**PLAIN, "schedule": "constant", "cooldown": 0.2, "averaging": 0.3, "nesterov": True, "decay_on": "weights"}
 FANCY = {
@@ -208,7 +208,7 @@ def _signal_all():
         child.terminate()
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=VERIFIED)])
 def test_a_training_killed_and_stopped_at_a_random_step_ends_bit_for_bit_equal(tmp_path, processes):
     """RMSProp, averages, drop path, accumulation, half precision and its scale; checkpoints after every step."""
     options = {**FANCY, "steps": 14, "processes": processes, "checkpoint_minutes": 1e-9, "precision": "bfloat16"}

@@ -122,6 +122,7 @@ class Final:
         baselines: What the measured value is to be compared with.
         accuracy: Mean of the accuracy over the same trainings, whatever the objective, a fraction of 1; None: it was
             not measured.
+        loss: The same of the task's loss.
         broken_off: Which end of which training a deadline broke off, as the beginning of a sentence that names the
             network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
         further: What else was measured that the trainings' run file names: further objectives, and metrics.
@@ -147,6 +148,7 @@ class Final:
     repetitions: tuple[Repetition, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     accuracy: float | None = None
+    loss: float | None = None
     broken_off: str = ""
     further: tuple[Measured, ...] = ()
     published: tuple[Printed, ...] = ()

@@ -65,8 +65,6 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
         measured = [(row.seed, row.result.metrics) for row in rows if row.result]
         if not measured:
             continue
-        name = f"{objective.split}_accuracy"
-        accuracies = [metrics[name] for _, metrics in measured if name in metrics]
         listed = [Repetition(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
         values = [each.value for each in listed]
         found.append(
@@ -87,7 +85,8 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 way=genes.digest(f"{whereabouts.without(run.task)} {way}"),
                 repetitions=tuple(listed),
                 baselines=known,
-                accuracy=statistics.fmean(accuracies) if len(accuracies) == len(measured) else None,
+                accuracy=_mean(f"{objective.split}_accuracy", [metrics for _, metrics in measured]),
+                loss=_mean(f"{objective.split}_loss", [metrics for _, metrics in measured]),
                 broken_off=_broken_off([metrics for _, metrics in measured]),
                 further=_further(others, [metrics for _, metrics in measured]),
                 published=run.published or (),
@@ -100,6 +99,12 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
 def _curve(trial: Trial, metric: str) -> tuple[tuple[int, float], ...]:
     """The curve of a trial, which is one of the metric that was measured first; empty where that is another one."""
     return trial.result.curve if trial.result and next(iter(trial.result.metrics), "") == metric else ()
+
+
+def _mean(name: str, measured: Sequence[Mapping[str, float]]) -> float | None:
+    """Mean of a metric; None: some training did not measure it."""
+    found = [metrics[name] for metrics in measured if name in metrics]
+    return statistics.fmean(found) if len(found) == len(measured) else None
 
 
 def _deviation(values: Sequence[float]) -> float | None:

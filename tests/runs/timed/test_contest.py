@@ -438,6 +438,15 @@ def test_who_ships(ranked, first):
     assert "valid accuracy" in reason
 
 
+def test_where_few_images_validate_the_loss_decides_and_that_is_said():
+    (entrant, better), (reference, plain) = final(0.74, False), final(0.72, True)
+    ranked = [(entrant, replace(better, loss=0.9)), (reference, replace(plain, loss=0.8))]
+    chosen, reason = contest.best_of(ranked, 240)
+    assert chosen == reference
+    assert "72.00 % valid accuracy and, of those that are less than a standard error (2.83 points) apart, the" in reason
+    assert contest.best_of(ranked, 24_000)[0] == entrant
+
+
 def test_lower_can_be_better():
     loss = Objective("valid_loss", -1)
     ranked = [(entrant, replace(each, objective=loss)) for entrant, each in (final(0.9, False), final(0.8, True))]

@@ -18,13 +18,15 @@ from netwright.core import building, remembered
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final
+from netwright.core.objectives import Objective
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
 from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
-from netwright.runs.timed import averaging, heats, reference, states, verdict
+from netwright.runs.timed import averaging, choice, heats, reference, states, verdict
+from netwright.runs.timed.choice import Measured
 from netwright.runs.timed.heats import Floor, Standings, Times
 from netwright.runs.timed.states import Begun
 from netwright.training import promotion
@@ -105,10 +107,11 @@ def recorded(folder: Path) -> ContestRecord | None:
         return remembered.contest(store)
 
 
-def best_of(ranked: Sequence[tuple[Entrant, Final]]) -> tuple[Entrant, str]:
+def best_of(ranked: Sequence[tuple[Entrant, Final]], images: int = 0) -> tuple[Entrant, str]:
     """Who ships, by validation, and why in a sentence: a network of the search must be better than the reference.
 
-    Of equal ones, the reference counts as better, then the smaller one.
+    Of equal ones, the reference counts as better, then the smaller one. Where accuracies on so many images do not tell
+    the best from others, losses do, see `choice`.
 
     Raises:
         ValueError: There are none.
@@ -116,11 +119,16 @@ def best_of(ranked: Sequence[tuple[Entrant, Final]]) -> tuple[Entrant, str]:
     if not ranked:
         raise ValueError("nobody was ranked")
     measure = ranked[0][1].objective
-    order = sorted(
-        ranked, key=lambda each: (-measure.score(each[1].mean), not each[0].candidate.is_reference, each[1].params)
-    )
+    preferred = sorted(ranked, key=lambda each: (not each[0].candidate.is_reference, each[1].params))
+    known = [Measured(measure.score(final.mean), final.loss) for _, final in preferred]
+    order = [preferred[place] for place in choice.best_first(known, measure, images)]
     (first, value), others = order[0], order[1:]
     said = f"{_called(first)} has {measure.text(value.mean)} {measure.label}"
+    if value.loss is not None and any(measure.score(each.mean) > measure.score(value.mean) for _, each in others):
+        highest = max((each for _, each in others), key=lambda each: measure.score(each.mean))
+        within = choice.standard_error(highest.mean, images)
+        said += f" and, of those that are less than a standard error ({measure.amount(within)}) apart, the least loss"
+        said += f" ({value.loss:.4f})"
     if not others:
         return first, f"{said}; no other training succeeded"
     if first.candidate.is_reference:
@@ -160,7 +168,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         ranked = heats.held(floor, heat)
         if not ranked:
             raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
-        first, reason = best_of(ranked)
+        first, reason = best_of(ranked, _validating(floor))
         reason += _broken_off(final for _, final in ranked)
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
@@ -203,7 +211,25 @@ def _rank(floor: Floor, given: str, best: Sequence[Trial]) -> Heat:
 def _finalists(floor: Floor) -> list[Trial]:
     """The best different networks of the search, costlier ones among them."""
     history = run_folder.history(floor.folder, floor.run.objectives)
-    return varied(curves.finalists(history, MOST_LOOKED_AT), max(1, floor.timetable.finalists))
+    ranked = curves.finalists(history, MOST_LOOKED_AT)
+    budgets = [trial.proposal.budget for trial in ranked]
+    longest = [trial for trial, budget in zip(ranked, budgets, strict=True) if budget == budgets[0]]
+    objective = Objective.read((floor.run.objectives or ("",))[0])
+    known = [Measured((each.scores or (0.0,))[0], _loss(each, objective)) for each in longest]
+    order = choice.best_first(known, objective, _validating(floor))
+    best = [longest[place] for place in order] + [trial for trial in ranked if trial not in longest]
+    return varied(best, max(1, floor.timetable.finalists))
+
+
+def _loss(trial: Trial, objective: Objective) -> float | None:
+    """The loss on the images of the objective; None: it was not measured."""
+    return trial.result.metrics.get(f"{objective.split}_loss") if trial.result else None
+
+
+def _validating(floor: Floor) -> int:
+    """Number of different images that validate, on all divisions."""
+    splits = floor.option("splits") or 1
+    return min(splits * floor.task.examples("valid"), floor.task.examples("train") + floor.task.examples("valid"))
 
 
 def varied(ranked: Sequence[Trial], count: int) -> list[Trial]:
@@ -315,7 +341,11 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
     others = [each for each in ranked if each[0] not in failed.entrants]
     if rank is None:
         rank = _rank(floor, record.reference, _finalists(floor))
-    first = best_of(others)[0] if others else next((e for e in rank.entrants if e not in failed.entrants), None)
+    first = (
+        best_of(others, _validating(floor))[0]
+        if others
+        else next((e for e in rank.entrants if e not in failed.entrants), None)
+    )
     names = " and ".join(_called(each) for each in failed.entrants)
     if first is None:
         raise StoreError(f"the last training of {names} failed; see the logs in {short(floor.folder)}")
