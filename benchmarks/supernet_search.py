@@ -10,7 +10,8 @@ alone (`netwright train RUN --sample 30`). The mean over the whole sample is wha
 of the last round gives, which for `random` are random networks of the space; beside it stand the best fifth of the
 sample by shared score, and the best one, with how far shared scores, parameters and multiply-adds order the sample
 (Kendall's tau with its 95 % interval). A further row has the random networks as the weights of the other search of
-their space score them, after its last round: a random choice from one and the same set of shared weights.
+their space score them, after its last round: a random choice from one and the same set of shared weights. Behind it
+stands by how much the networks that the other search ended with are better than these.
 
 Minutes are of the processor, one thread; those with a "+" were more, as a part was killed before it could say how long
 it took.
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 import results
 import supernet_ranking
+from scipy.stats import ttest_ind
 
 import netwright
 from netwright.core import building, ranking, refs
@@ -192,6 +194,13 @@ def line(place: Place, scorer: Place | None = None) -> str:
     )
 
 
+def difference(place: Place, random: Place) -> str:
+    """By how much the networks of a search are better alone than random ones, with its 95 % interval (Welch's t)."""
+    each = [[network["trained"] for network in one.known()["ranking"]["networks"]] for one in (place, random)]
+    low, high = ttest_ind(*each, equal_var=False).confidence_interval()
+    return f"{place.name} less {random.name}: {mean(each[0]) - mean(each[1]):+.1%} ({low:+.1%} to {high:+.1%})"
+
+
 def _best(networks: Sequence[Any]) -> Sequence[Any]:
     """The best fifth of networks in order."""
     return networks[: max(1, len(networks) // TOP)]
@@ -248,6 +257,7 @@ def main() -> None:
         scorer = Place(options.folder, SCORERS.get(place.name, ""))
         if "ranking" in scorer.known():
             print(line(place, scorer))
+            print(difference(scorer, place))
     if not options.summary:
         results.append(options.out, rows_of(places))
 
