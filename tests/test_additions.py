@@ -30,7 +30,6 @@ from netwright.plans.operation import Operation
 from netwright.plans.plan import PlanWriter
 from netwright.testing.spaces import check_space
 from netwright.testing.tasks import check_task
-from tests.verified import VERIFIED
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -208,7 +207,6 @@ def test_it_is_shown_and_drawn(run, tmp_path, capsys):
     assert "valid_distance" in capsys.readouterr().out
 
 
-@VERIFIED
 def test_it_is_trained_reported_and_exported(run, tmp_path):
     assert code(["train", run.folder, "--epochs", 5, "--trust"]) == 0
     [final] = run.finals()

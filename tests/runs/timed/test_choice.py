@@ -27,6 +27,17 @@ def test_losses_decide_nothing_beside_other_objectives_and_where_some_is_not_kno
     assert _first(ACCURACY, 0, (0.73, 0.75), (0.72, 0.70)) == 0
 
 
+def test_losses_of_networks_that_were_trained_otherwise_are_not_compared():
+    best, other = Measured(0.73, 0.75, {"mixing": 0.2}), Measured(0.72, 0.60, {"mixing": 0.0})
+    alike = Measured(0.71, 0.70, {"mixing": 0.2})
+    assert best_first([best, other, alike], ACCURACY, 240) == [2, 0, 1]
+
+
+def test_where_accuracies_are_exact_equals_stay_in_their_order():
+    for score, images in ((1.0, 240), (0.8, 0)):
+        assert best_first([Measured(score, 0.6), Measured(score, 0.5)], ACCURACY, images) == [0, 1]
+
+
 def test_of_equals_the_first_comes_first():
     assert best_first([Measured(0.7, 0.5)] * 3, ACCURACY, 100) == [0, 1, 2]
     assert best_first([], ACCURACY, 100) == []

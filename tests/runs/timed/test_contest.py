@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import pytest
 from rich.console import Console
 
+from netwright.core import building, remembered
 from netwright.core import contest as records
-from netwright.core import remembered
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import PLAIN, SEARCHED, Candidate, Final
@@ -443,8 +443,23 @@ def test_where_few_images_validate_the_loss_decides_and_that_is_said():
     ranked = [(entrant, replace(better, loss=0.9)), (reference, replace(plain, loss=0.8))]
     chosen, reason = contest.best_of(ranked, 240)
     assert chosen == reference
-    assert "72.00 % valid accuracy and, of those that are less than a standard error (2.83 points) apart, the" in reason
+    assert reason == (
+        f"the {PLAIN} has 72.00 % (loss 0.8000) valid accuracy, the best network of the search 74.00 % (loss 0.9000); "
+        "accuracies less than 2.83 points apart say nothing here, and the loss decides"
+    )
     assert contest.best_of(ranked, 24_000)[0] == entrant
+    ranked = [(entrant, replace(better, mean=1.0, loss=0.1)), (reference, replace(plain, mean=1.0, loss=0.2))]
+    assert contest.best_of(ranked, 240)[0] == reference, "equals go to the reference"
+
+
+def test_a_training_that_ended_by_itself_enters_as_one_at_the_largest_budget(tmp_path):
+    ended = {"stopped_early": 1.0}
+    rows = [(SECOND, 0.9, 2, ended), (BEST, 0.8, 9), (START, 0.95, 2), ((1,) * 12, 0.5, 9)]
+    run = run_with(rows, tmp_path / "run")
+    task = building.build_task(run)
+    floor = heats.Floor(None, tmp_path / "run", run, task, Times(finalists=4), time.monotonic() + 9)
+    found = [trial.proposal.genotype for trial in contest._finalists(floor)]
+    assert found == [SECOND, BEST, (1,) * 12, START]
 
 
 def test_lower_can_be_better():

@@ -8,18 +8,19 @@ All is noted in the table of the run: a contest that was stopped goes on, and tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from netwright.core import building, remembered
+from netwright.core import building, remembered, settings
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final
 from netwright.core.objectives import Objective
-from netwright.core.records import Trial
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Trial, has_stopped_early
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
 from netwright.report import curves
@@ -107,11 +108,18 @@ def recorded(folder: Path) -> ContestRecord | None:
         return remembered.contest(store)
 
 
-def best_of(ranked: Sequence[tuple[Entrant, Final]], images: int = 0) -> tuple[Entrant, str]:
+def best_of(
+    ranked: Sequence[tuple[Entrant, Final]], images: int = 0, space: SearchSpace | None = None
+) -> tuple[Entrant, str]:
     """Who ships, by validation, and why in a sentence: a network of the search must be better than the reference.
 
-    Of equal ones, the reference counts as better, then the smaller one. Where accuracies on so many images do not tell
-    the best from others, losses do, see `choice`.
+    Where accuracies on so many images do not tell the best one from others, losses do, see `choice`. Of those that are
+    equal in what decides, the reference counts as better, then the smaller one.
+
+    Args:
+        ranked: Networks, and what became of them.
+        images: Number of different images that validate.
+        space: Tells the settings of training that a genotype holds; None: none does.
 
     Raises:
         ValueError: There are none.
@@ -120,23 +128,35 @@ def best_of(ranked: Sequence[tuple[Entrant, Final]], images: int = 0) -> tuple[E
         raise ValueError("nobody was ranked")
     measure = ranked[0][1].objective
     preferred = sorted(ranked, key=lambda each: (not each[0].candidate.is_reference, each[1].params))
-    known = [Measured(measure.score(final.mean), final.loss) for _, final in preferred]
+    known = [Measured(measure.score(final.mean), final.loss, _settings(space, entrant)) for entrant, final in preferred]
     order = [preferred[place] for place in choice.best_first(known, measure, images)]
     (first, value), others = order[0], order[1:]
-    said = f"{_called(first)} has {measure.text(value.mean)} {measure.label}"
-    if value.loss is not None and any(measure.score(each.mean) > measure.score(value.mean) for _, each in others):
-        highest = max((each for _, each in others), key=lambda each: measure.score(each.mean))
-        within = choice.standard_error(highest.mean, images)
-        said += f" and, of those that are less than a standard error ({measure.amount(within)}) apart, the least loss"
-        said += f" ({value.loss:.4f})"
+    is_by_loss = any(measure.score(final.mean) > measure.score(value.mean) for _, final in others)
+
+    def told(final: Final) -> str:
+        return measure.text(final.mean) + (f" (loss {final.loss:.4f})" if is_by_loss and final.loss is not None else "")
+
+    said = f"{_called(first)} has {told(value)} {measure.label}"
     if not others:
         return first, f"{said}; no other training succeeded"
-    if first.candidate.is_reference:
-        return first, f"{said}, the best network of the search {measure.text(others[0][1].mean)}, which is not better"
     rival = next((final for entrant, final in others if entrant.candidate.is_reference), None)
-    if rival is None:
-        return first, f"{said}, the best of {len(ranked)}"
-    return first, f"{said}, the {rival.label} {measure.text(rival.mean)}"
+    if first.candidate.is_reference:
+        said += f", the best network of the search {told(others[0][1])}"
+        said += "" if is_by_loss else ", which is not better"
+    elif rival is None:
+        said += f", the best of {len(ranked)}"
+    else:
+        said += f", the {rival.label} {told(rival)}"
+    if is_by_loss:
+        within = choice.standard_error(max(final.mean for _, final in ranked), images)
+        said += f"; accuracies less than {measure.amount(within)} apart say nothing here, and the loss decides"
+    return first, said
+
+
+def _settings(space: SearchSpace | None, entrant: Entrant) -> Mapping[str, Any]:
+    """Settings of its training that an entrant's genotype holds."""
+    is_ours = space is not None and not entrant.space
+    return settings.values(space, entrant.candidate.genotype) if space is not None and is_ours else {}
 
 
 def seeds_for(seconds: float) -> int:
@@ -168,7 +188,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         ranked = heats.held(floor, heat)
         if not ranked:
             raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
-        first, reason = best_of(ranked, _validating(floor))
+        first, reason = best_of(ranked, _validating(floor), floor.space)
         reason += _broken_off(final for _, final in ranked)
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
@@ -212,24 +232,27 @@ def _finalists(floor: Floor) -> list[Trial]:
     """The best different networks of the search, costlier ones among them."""
     history = run_folder.history(floor.folder, floor.run.objectives)
     ranked = curves.finalists(history, MOST_LOOKED_AT)
-    budgets = [trial.proposal.budget for trial in ranked]
-    longest = [trial for trial, budget in zip(ranked, budgets, strict=True) if budget == budgets[0]]
+    top = max((each.proposal.budget or 0 for each in ranked), default=0)
+    longest = [each for each in ranked if has_stopped_early(each) or (each.proposal.budget or 0) == top]
     objective = Objective.read((floor.run.objectives or ("",))[0])
-    known = [Measured((each.scores or (0.0,))[0], _loss(each, objective)) for each in longest]
-    order = choice.best_first(known, objective, _validating(floor))
-    best = [longest[place] for place in order] + [trial for trial in ranked if trial not in longest]
-    return varied(best, max(1, floor.timetable.finalists))
-
-
-def _loss(trial: Trial, objective: Objective) -> float | None:
-    """The loss on the images of the objective; None: it was not measured."""
-    return trial.result.metrics.get(f"{objective.split}_loss") if trial.result else None
+    known = [
+        Measured(
+            (each.scores or (0.0,))[0],
+            each.result.metrics.get(f"{objective.split}_loss") if each.result else None,
+            settings.values(floor.space, each.proposal.genotype),
+        )
+        for each in longest
+    ]
+    best = [longest[place] for place in choice.best_first(known, objective, _validating(floor))]
+    return varied(best + [each for each in ranked if each not in longest], max(1, floor.timetable.finalists))
 
 
 def _validating(floor: Floor) -> int:
-    """Number of different images that validate, on all divisions."""
-    splits = floor.option("splits") or 1
-    return min(splits * floor.task.examples("valid"), floor.task.examples("train") + floor.task.examples("valid"))
+    """Number of different images that validate, on all divisions; 0 where they decide nothing."""
+    if not choice.is_by_accuracy(Objective.read((floor.run.objectives or ("",))[0])):
+        return 0
+    train, valid = floor.task.examples("train"), floor.task.examples("valid")
+    return min((floor.option("splits") or 1) * valid, train + valid)
 
 
 def varied(ranked: Sequence[Trial], count: int) -> list[Trial]:
@@ -342,7 +365,7 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
     if rank is None:
         rank = _rank(floor, record.reference, _finalists(floor))
     first = (
-        best_of(others, _validating(floor))[0]
+        best_of(others, _validating(floor), floor.space)[0]
         if others
         else next((e for e in rank.entrants if e not in failed.entrants), None)
     )

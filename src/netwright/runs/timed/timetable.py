@@ -247,7 +247,10 @@ def _length(left: float) -> float:
 
 
 def _final_seconds(usable: float, left: float, workers: int) -> float:
-    """Seconds of a training in full: of the last heat, or of what it goes on from and the last heat, which are more."""
+    """Seconds of a training in full, about: of the last heat behind a ranking on several divisions of the images.
+
+    Behind a ranking on one division the last heat is shorter, and the training goes on from the ranking.
+    """
     contest = usable * (1 - _search_share(left))
     return (1 - _ranking_share(left, SPLITS)) * contest / math.ceil(2 / workers)
 
