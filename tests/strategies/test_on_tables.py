@@ -21,7 +21,7 @@ from netwright.spaces.nats_size import NatsSize
 from netwright.stores.memory import MemoryStore
 from netwright.tables.csv import csv
 from tests.comparison.tables import small
-from tests.verified import IS_VERIFIED
+from tests.verified import IS_VERIFIED, VERIFIED
 
 HAS_BOTORCH = importlib.util.find_spec("botorch") is not None and IS_VERIFIED
 MOBO = pytest.param("mobo", marks=pytest.mark.skipif(not HAS_BOTORCH, reason="part of `make verify`, with BoTorch"))
@@ -73,7 +73,7 @@ def searched(name, table, seed, trials, store=None):
 
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("small_start", [True, False], ids=["small start", "as it is"])
+@pytest.mark.parametrize("small_start", [True, pytest.param(False, marks=VERIFIED)], ids=["small start", "as it is"])
 def test_every_strategy_runs_on_every_table(tables, name, kind, small_start):
     table = tables(kind)
     course = table_search.play(table, made(name, table, small_start), Limits(trials=30, failures_in_a_row=0), 1)

@@ -66,7 +66,7 @@ def exported(folder, monkeypatch):
 
 def _ships(place):
     """A decision for the network that stands at that place."""
-    return lambda ranked: (ranked[place][0], "it is better")
+    return lambda ranked, *_: (ranked[place][0], "it is better")
 
 
 def test_what_ships_is_exported_and_the_verdict_stands_first_in_the_report(searched, tmp_path, monkeypatch):

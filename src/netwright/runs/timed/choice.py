@@ -20,7 +20,7 @@ BY: Final = "accuracy"  # the metric, without its split, that losses decide besi
 
 
 @dataclass(frozen=True)
-class Measured:
+class Contender:
     """What is known of a network.
 
     Args:
@@ -39,7 +39,7 @@ def standard_error(share: float, images: int) -> float:
     return sqrt(max(0.0, share * (1 - share)) / images) if images > 0 else 0.0
 
 
-def best_first(found: Sequence[Measured], objective: Objective, images: int) -> list[int]:
+def best_first(found: Sequence[Contender], objective: Objective, images: int) -> list[int]:
     """Positions of networks, the best first; of equals, the first one comes first.
 
     Losses choose among those that are less than a standard error behind the highest accuracy, and trained like it.

@@ -27,7 +27,7 @@ from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
 from netwright.runs.timed import averaging, choice, heats, reference, states, verdict
-from netwright.runs.timed.choice import Measured
+from netwright.runs.timed.choice import Contender
 from netwright.runs.timed.heats import Floor, Standings, Times
 from netwright.runs.timed.states import Begun
 from netwright.training import promotion
@@ -128,7 +128,9 @@ def best_of(
         raise ValueError("nobody was ranked")
     measure = ranked[0][1].objective
     preferred = sorted(ranked, key=lambda each: (not each[0].candidate.is_reference, each[1].params))
-    known = [Measured(measure.score(final.mean), final.loss, _settings(space, entrant)) for entrant, final in preferred]
+    known = [
+        Contender(measure.score(final.mean), final.loss, _settings(space, entrant)) for entrant, final in preferred
+    ]
     order = [preferred[place] for place in choice.best_first(known, measure, images)]
     (first, value), others = order[0], order[1:]
     is_by_loss = any(measure.score(final.mean) > measure.score(value.mean) for _, final in others)
@@ -236,7 +238,7 @@ def _finalists(floor: Floor) -> list[Trial]:
     longest = [each for each in ranked if has_stopped_early(each) or (each.proposal.budget or 0) == top]
     objective = Objective.read((floor.run.objectives or ("",))[0])
     known = [
-        Measured(
+        Contender(
             (each.scores or (0.0,))[0],
             each.result.metrics.get(f"{objective.split}_loss") if each.result else None,
             settings.values(floor.space, each.proposal.genotype),
