@@ -1,6 +1,6 @@
 """What a timed run makes of its task where nobody says otherwise: size of images, augmentation, what classes count.
 
-Defaults were chosen on images that are not reported on, by `benchmarks/augmentation.py`.
+Defaults were chosen on images that are not reported on; `benchmarks/augmentation.py` repeats the comparison.
 """
 
 from __future__ import annotations
