@@ -73,7 +73,6 @@ def pytest_collection_finish():
     """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter):

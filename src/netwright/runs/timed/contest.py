@@ -18,7 +18,6 @@ from netwright.core import building, remembered, settings
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final
-from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Trial, has_stopped_early
 from netwright.core.run_file import RunFile
@@ -236,7 +235,7 @@ def _finalists(floor: Floor) -> list[Trial]:
     ranked = curves.finalists(history, MOST_LOOKED_AT)
     top = max((each.proposal.budget or 0 for each in ranked), default=0)
     longest = [each for each in ranked if has_stopped_early(each) or (each.proposal.budget or 0) == top]
-    objective = Objective.read((floor.run.objectives or ("",))[0])
+    objective = floor.objective
     known = [
         Contender(
             (each.scores or (0.0,))[0],
@@ -251,7 +250,7 @@ def _finalists(floor: Floor) -> list[Trial]:
 
 def _validating(floor: Floor) -> int:
     """Number of different images that validate, on all divisions; 0 where they decide nothing."""
-    if not choice.is_by_accuracy(Objective.read((floor.run.objectives or ("",))[0])):
+    if not choice.is_by_accuracy(floor.objective):
         return 0
     train, valid = floor.task.examples("train"), floor.task.examples("valid")
     return min((floor.option("splits") or 1) * valid, train + valid)

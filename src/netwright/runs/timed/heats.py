@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from netwright.core import building, contest, in_full, refs
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.finals import Final
+from netwright.core.objectives import Objective
 from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
@@ -89,6 +90,11 @@ class Floor:
     def space(self) -> SearchSpace:
         """The space of the run, with its constraints."""
         return building.build_space(self.run, self.task)
+
+    @property
+    def objective(self) -> Objective:
+        """What the search maximizes or minimizes first; without a name where nobody said what."""
+        return Objective.read((self.run.objectives or ("",))[0])
 
     @property
     def left(self) -> float:
