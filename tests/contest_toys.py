@@ -49,6 +49,7 @@ class PacedToy:
     fails_tested: tuple[int, ...] = ()
     breaks_off: tuple[int, ...] = ()
     span: int = 10_000
+    loss: float | None = None
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -81,6 +82,7 @@ class PacedToy:
                 "clocked": float(bool(own)),
                 f"{self.split}_accuracy": sum(genotype) / 36,
                 "params": sum(genotype),
+                **({f"{self.split}_loss": self.loss} if self.loss else {}),
                 "began": float(bool(self.begin) and begun.exists() and begun.read_bytes() == trial.key.encode()),
                 "deadline": own,
                 "cooldown": self.cooldown,

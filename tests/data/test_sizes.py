@@ -60,3 +60,9 @@ def test_tasks_of_one_size_have_that_size_only(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((40, 6, 9), np.uint8), labels=np.arange(40) % 2)
     task = arrays(str(tmp_path / "a.npz"), cache=str(tmp_path / "cache"))
     assert task.candidate_sizes() == (9,), "the larger side, as a timetable has it"
+    assert arrays(str(tmp_path / "a.npz"), size=5, cache=str(tmp_path / "cache")).io.input.width == 5
+
+
+def test_square_arrays_may_be_brought_to_smaller_squares(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((40, 32, 32), np.uint8), labels=np.arange(40) % 2)
+    assert arrays(str(tmp_path / "a.npz"), cache=str(tmp_path / "cache")).candidate_sizes() == (24, 32)

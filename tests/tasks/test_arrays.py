@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import archive
 from netwright.tasks import arrays as module
 from netwright.tasks.arrays import arrays
+from netwright.tasks.image_folder import image_folder
 from netwright.testing.tasks import check_task
 
 SPLITS = ("train", "valid", "test")
@@ -47,6 +49,37 @@ def test_keeps_the_contract(task_of):
     assert (task.io, task.classes) == (IO(3, 10, 8, 3), ("0", "1", "2"))
     assert [task.examples(split) for split in SPLITS] == [48, 12, 30]
     assert task.augmentation.padding == 1 and not task.augmentation.flip
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_images_are_brought_to_another_size_as_files_are(task_of, tmp_path, channels, is_first):
+    """As `image_folder` brings them, whichever axis their channels are on."""
+    images = RNG.integers(0, 256, (90, 12, 12, max(1, channels)), dtype=np.uint8)
+    given = images.transpose(0, 3, 1, 2) if is_first and channels else images if channels else images[..., 0]
+    task = task_of(parts(given), size=8)
+    check_task(task)
+    own, _ = _of(task, "test")
+    home = tmp_path / "folder"
+    for place, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        into = home / ("train" if place < 60 else "test") / str(label)
+        into.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image if channels == 3 else image[..., 0]).save(into / f"{place:02d}.png")
+    files = image_folder(str(home), 8, cache=str(tmp_path / "cache"))
+    theirs, labels = _of(files, "test")
+    assert own.shape == (30, 8, 8, max(1, channels))
+    assert np.array_equal(own[np.argsort(LABELS[60:], kind="stable")], theirs) and labels == sorted(labels)
+
+
+def test_sides_of_other_forms_are_cut_stretched_or_padded(task_of):
+    """Bright images of 10 x 8: only padding adds anything dark."""
+    images = RNG.integers(200, 256, (90, 10, 8, 3), dtype=np.uint8)
+    for fit, is_dark in (("crop", False), ("stretch", False), ("pad", True)):
+        task = task_of(parts(images), size=6, fit=fit)
+        found, _ = _of(task, "test")
+        assert found.shape == (30, 6, 6, 3) and (found.min() == 0) == is_dark and found.max() >= 200
+    with pytest.raises(BadReference, match="size is 3; it must be at least 4"):
+        task_of(parts(), size=3)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

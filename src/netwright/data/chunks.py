@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from netwright.core.errors import NetwrightError
-from netwright.data.decode import BadImage, Form, Seen, SystemFault, decode
+from netwright.data import decode
+from netwright.data.decode import BadImage, Form, Seen, SystemFault
 from netwright.data.looks import looks_of
 from netwright.data.pixels import sums_of
 
@@ -21,7 +22,7 @@ CHUNK = 8  # images that a thread decodes at a time, at most
 CHUNK_BYTES = 2**23  # bytes of those images when decoded, unless one image is larger
 THREADS = 16  # at most, so that no more than CHUNK * THREADS * 2 images are held
 
-Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of the right form already
+Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image (H, W, C) with the right channels
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def _decode_chunk(encoded: list[Encoded], form: Form, span: tuple[float, float] 
         notes: tuple[str, ...] = ()
         try:
             if isinstance(one, np.ndarray):
-                image = one
+                image = decode.brought(one, form)
             else:
-                image, notes = decode(one, **asdict(form), span=span, seen=met)
+                image, notes = decode.decode(one, **asdict(form), span=span, seen=met)
         except SystemFault as error:
             where = one if isinstance(one, Path) else "an image"
             raise NetwrightError(f"{where} cannot be read: {error}; repair that and start again") from error

@@ -280,6 +280,14 @@ def _reduce_early(image: Any, form: Form) -> None:
         image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
+def brought(pixels: np.ndarray, form: Form) -> np.ndarray:
+    """An image (H, W, C) of uint8 with the channels of a form, brought to its size."""
+    if pixels.shape[:2] == (form.height, form.width):
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if form.channels == 1 else pixels))
+    return np.asarray(resized(image, form)).reshape(form.height, form.width, form.channels)
+
+
 def resized(image: Any, form: Form) -> Any:
     """An image of Pillow, scaled and cut or surrounded as a form says."""
     target = (form.width, form.height)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,6 +46,8 @@ def _recognizes(path: Path) -> Mapping[str, Any] | None:
 @spread("augmentation")
 def arrays(
     path: str,
+    size: int | None = None,
+    fit: Literal["crop", "stretch", "pad"] = "crop",
     valid: float = 0.2,
     test: float = 0.2,
     split_seed: int = 0,
@@ -59,6 +61,9 @@ def arrays(
 
     Args:
         path: The file, ending in `.npz`.
+        size: Side of the squares that images are brought to, in pixels; None: they stay as they are.
+        fit: How they become squares of this size; "crop": scaled to cover, the middle cut out; "stretch": both sides
+            scaled on their own; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; not used with `x_valid`.
         test: Share of the images that test; not used with `x_test`.
         split_seed: Seed of the choice of these images.
@@ -68,11 +73,15 @@ def arrays(
         cache: Folder for a copy that workers share; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
     """
-    check_least(split_seed=(split_seed, 0))
+    check_least(split_seed=(split_seed, 0), **({} if size is None else {"size": (size, 4)}))
     shares = checked_shares(valid, test)
     selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
+    is_square = form.height == form.width  # else another size would be another form, which nobody asked for
+    form = form if size is None else Form(form.channels, size, size, fit)
     keeping = Keeping(cache, memory_share)
-    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
+    return image_task(
+        lambda: selection, form, selection.classes, augmentation, keeping, weighting, is_resizable=is_square
+    )
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> tuple[Selection, Form]:

@@ -13,7 +13,7 @@ from netwright.core import building, remembered
 from netwright.core import contest as records
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.finals import PLAIN, SEARCHED, Candidate, Final
+from netwright.core.finals import PLAIN, SEARCHED, Candidate
 from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -411,47 +411,6 @@ def test_a_record_is_read_back():
     assert remembered.contest(Table()) == record
 
 
-def final(mean, is_reference, params=10):
-    genotype = (int(mean * 100), int(is_reference), params)
-    made = Final("x", None, Reference("residual"), genotype, "", ACCURACY, params, mean, None, 1, is_reference)
-    label = PLAIN if is_reference else SEARCHED
-    return Entrant(Candidate(label, genotype, None if is_reference else params, is_reference)), replace(
-        made, label=label
-    )
-
-
-@pytest.mark.parametrize(
-    ("ranked", "first"),
-    [
-        ([final(0.9, False), final(0.8, True)], 0),
-        ([final(0.8, False), final(0.8, True)], 1),
-        ([final(0.7, False), final(0.8, True)], 1),
-        ([final(0.9, False, 30), final(0.9, False, 20), final(0.8, True)], 1),
-        ([final(0.9, False)], 0),
-        ([final(0.9, True)], 0),
-    ],
-)
-def test_who_ships(ranked, first):
-    """A network of the search must be better than the reference; of equal ones the smaller ships."""
-    chosen, reason = contest.best_of(ranked)
-    assert chosen == ranked[first][0]
-    assert "valid accuracy" in reason
-
-
-def test_where_few_images_validate_the_loss_decides_and_that_is_said():
-    (entrant, better), (reference, plain) = final(0.74, False), final(0.72, True)
-    ranked = [(entrant, replace(better, loss=0.9)), (reference, replace(plain, loss=0.8))]
-    chosen, reason = contest.best_of(ranked, 240)
-    assert chosen == reference
-    assert reason == (
-        f"the {PLAIN} has 72.00 % (loss 0.8000) valid accuracy, the best network of the search 74.00 % (loss 0.9000); "
-        "accuracies less than 2.83 points apart say nothing here, and the loss decides"
-    )
-    assert contest.best_of(ranked, 24_000)[0] == entrant
-    ranked = [(entrant, replace(better, mean=1.0, loss=0.1)), (reference, replace(plain, mean=1.0, loss=0.2))]
-    assert contest.best_of(ranked, 240)[0] == reference, "equals go to the reference"
-
-
 def test_a_training_that_ended_by_itself_enters_as_one_at_the_largest_budget(tmp_path):
     ended = {"stopped_early": 1.0}
     rows = [(SECOND, 0.9, 2, ended), (BEST, 0.8, 9), (START, 0.95, 2), ((1,) * 12, 0.5, 9)]
@@ -462,15 +421,9 @@ def test_a_training_that_ended_by_itself_enters_as_one_at_the_largest_budget(tmp
     assert found == [SECOND, BEST, (1,) * 12, START]
 
 
-def test_lower_can_be_better():
-    loss = Objective("valid_loss", -1)
-    ranked = [(entrant, replace(each, objective=loss)) for entrant, each in (final(0.9, False), final(0.8, True))]
-    assert contest.best_of(ranked)[0].candidate.is_reference
-
-
 @pytest.mark.parametrize(("seconds", "seeds"), [(1.0, 1), (2399.0, 1), (2400.0, 2), (1e6, 3)])
 def test_several_seeds_where_time_allows(seconds, seeds):
-    assert contest.seeds_for(seconds) == seeds
+    assert heats.seeds_for(seconds) == seeds
 
 
 def test_waves():

@@ -20,7 +20,7 @@ from netwright.export import write as export_write
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
-from netwright.runs.timed import averaging, contest, heats
+from netwright.runs.timed import averaging, contest, decision, heats
 from tests.runs.timed.test_contest import Times
 
 SPACE = "tests.contest_toys:Starting"
@@ -70,7 +70,7 @@ def _ships(place):
 
 
 def test_what_ships_is_exported_and_the_verdict_stands_first_in_the_report(searched, tmp_path, monkeypatch):
-    monkeypatch.setattr(contest, "best_of", _ships(0))
+    monkeypatch.setattr(decision, "best_of", _ships(0))
     found, _ = contested(searched, tmp_path / "run")
     assert "on 60 test images" in found.verdict
     assert "95 % interval" in found.verdict
@@ -101,7 +101,7 @@ def test_the_verdict_is_left_to_who_says_it_at_the_end(searched, tmp_path, monke
 
 
 def test_a_reference_that_ships_is_exported(searched, tmp_path, monkeypatch):
-    monkeypatch.setattr(contest, "best_of", _ships(-1))
+    monkeypatch.setattr(decision, "best_of", _ships(-1))
     found, _ = contested(searched, tmp_path / "run")
     assert found.shipped == "reference"
     model, said = exported(tmp_path / "run", monkeypatch)
@@ -114,11 +114,11 @@ def test_a_reference_that_ships_is_exported(searched, tmp_path, monkeypatch):
 
 def test_a_network_of_the_user_s_takes_part_but_is_no_source(searched, tmp_path, monkeypatch):
     text = "tests.contest_toys:net(features=3)"
-    monkeypatch.setattr(contest, "best_of", _ships(0))
+    monkeypatch.setattr(decision, "best_of", _ships(0))
     found, _ = contested(searched, tmp_path / "a", text)
     assert (found.reference.label, found.reference.params) == (f"network {text}", 3 * 10 + 3 * 2 + 2)
     assert found.reference.space.name == "own"
-    monkeypatch.setattr(contest, "best_of", _ships(-1))
+    monkeypatch.setattr(decision, "best_of", _ships(-1))
     found, _ = contested(searched, tmp_path / "b", text)
     assert found.shipped == "reference"
     with pytest.raises(MissingCapability, match=r"an export needs .*; own has none: load the weights, .*safetensors"):
@@ -132,7 +132,7 @@ def test_a_network_of_the_user_s_takes_part_but_is_no_source(searched, tmp_path,
 def test_averaged_outputs_are_distilled_where_they_are_better_and_it_pays(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(averaging, "_measured", _better_together(averaging._measured))
     monkeypatch.setattr(averaging, "SHARE_OF_TIME", 1.0)
-    monkeypatch.setattr(contest, "best_of", _ships(0))
+    monkeypatch.setattr(decision, "best_of", _ships(0))
     _, said = contested(searched, tmp_path / "run")
     assert "the averaged outputs of 3 networks have 100.00 % valid accuracy, the best alone 0.00 %" in said
     assert "distilled from the averaged outputs, it has" in said
@@ -144,7 +144,7 @@ def test_averaged_outputs_are_distilled_where_they_are_better_and_it_pays(search
 def test_averaged_outputs_that_are_no_better_are_left_alone(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(averaging, "_measured", lambda *_: 0.5)
     monkeypatch.setattr(averaging, "SHARE_OF_TIME", 1.0)
-    monkeypatch.setattr(contest, "best_of", _ships(0))
+    monkeypatch.setattr(decision, "best_of", _ships(0))
     _, said = contested(searched, tmp_path / "run")
     told = "the averaged outputs of 3 networks have 50.00 % valid accuracy"
     assert f"nothing is distilled: {told}, not 1.00 points more than the 50.00 % of the best alone" in said

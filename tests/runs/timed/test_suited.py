@@ -1,10 +1,12 @@
 """What a timed run makes of its task where nobody says otherwise: mirrored images, classes that count alike, sizes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.data.images import ImageClassification
 from netwright.runs.timed import suited
@@ -144,7 +146,9 @@ def test_more_classes_than_a_sample_has_room_for_are_looked_at(tmp_path):
 
 
 def test_only_a_task_that_brings_images_to_size_is_given_one():
+    made = SimpleNamespace(io=IO(3, 64, 64, 2))
     photos = Reference("image_folder", {"path": "photos"})
-    assert suited.sized(photos, 48).options == {"path": "photos", "size": 48}
+    assert suited.sized(photos, made, 48).options == {"path": "photos", "size": 48}
+    assert suited.sized(photos, made, 64) == photos, "it has that size"
     for kept in (Reference("image_folder", {"path": "photos", "size": 64}), Reference("digits")):
-        assert suited.sized(kept, 48) == kept
+        assert suited.sized(kept, made, 48) == kept

@@ -102,7 +102,7 @@ def begun(
         own_device = crew.device_of(wish)
         named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
     else:
-        named = suited.sized(named, given.side)
+        named = suited.sized(named, task, given.side)
         task, plan = image_task_of(named), replace(given, workers=workers.workers)
         session.prepare(named, task)
     objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
@@ -166,7 +166,7 @@ def _planned(
             session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
             threads = max(1, crew.cores() // workers.workers)
             speed = plans.chosen_speed(speeds, hours, workers.workers, count)
-    if (sized := suited.sized(named, speed.side)) != named:
+    if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
     session.prepare(named, task)
     given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))

@@ -8,32 +8,29 @@ All is noted in the table of the run: a contest that was stopped goes on, and tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from netwright.core import building, remembered, settings
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final
-from netwright.core.protocols import SearchSpace
 from netwright.core.records import Trial, has_stopped_early
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
 from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
-from netwright.runs.timed import averaging, choice, heats, reference, states, verdict
+from netwright.runs.timed import averaging, choice, decision, heats, reference, states, verdict
 from netwright.runs.timed.choice import Contender
 from netwright.runs.timed.heats import Floor, Standings, Times
 from netwright.runs.timed.states import Begun
 from netwright.training import promotion
 
 SHORTEST = 5.0  # seconds of a training: below, the search's own numbers say as much as a ranking of finalists
-ENOUGH = 1200.0  # seconds of a training, beyond which another seed says more than more of them
-MOST_SEEDS = 3
 MOST_LOOKED_AT = 100  # trials of the search, of which finalists are chosen
 COSTLIER = 2.0
 
@@ -107,64 +104,6 @@ def recorded(folder: Path) -> ContestRecord | None:
         return remembered.contest(store)
 
 
-def best_of(
-    ranked: Sequence[tuple[Entrant, Final]], images: int = 0, space: SearchSpace | None = None
-) -> tuple[Entrant, str]:
-    """Who ships, by validation, and why in a sentence: a network of the search must be better than the reference.
-
-    Where accuracies on so many images do not tell the best one from others, losses do, see `choice`. Of those that are
-    equal in what decides, the reference counts as better, then the smaller one.
-
-    Args:
-        ranked: Networks, and what became of them.
-        images: Number of different images that validate.
-        space: Tells the settings of training that a genotype holds; None: none does.
-
-    Raises:
-        ValueError: There are none.
-    """
-    if not ranked:
-        raise ValueError("nobody was ranked")
-    measure = ranked[0][1].objective
-    preferred = sorted(ranked, key=lambda each: (not each[0].candidate.is_reference, each[1].params))
-    known = [
-        Contender(measure.score(final.mean), final.loss, _settings(space, entrant)) for entrant, final in preferred
-    ]
-    order = [preferred[place] for place in choice.best_first(known, measure, images)]
-    (first, value), others = order[0], order[1:]
-    is_by_loss = any(measure.score(final.mean) > measure.score(value.mean) for _, final in others)
-
-    def told(final: Final) -> str:
-        return measure.text(final.mean) + (f" (loss {final.loss:.4f})" if is_by_loss and final.loss is not None else "")
-
-    said = f"{_called(first)} has {told(value)} {measure.label}"
-    if not others:
-        return first, f"{said}; no other training succeeded"
-    rival = next((final for entrant, final in others if entrant.candidate.is_reference), None)
-    if first.candidate.is_reference:
-        said += f", the best network of the search {told(others[0][1])}"
-        said += "" if is_by_loss else ", which is not better"
-    elif rival is None:
-        said += f", the best of {len(ranked)}"
-    else:
-        said += f", the {rival.label} {told(rival)}"
-    if is_by_loss:
-        within = choice.standard_error(max(final.mean for _, final in ranked), images)
-        said += f"; accuracies less than {measure.amount(within)} apart say nothing here, and the loss decides"
-    return first, said
-
-
-def _settings(space: SearchSpace | None, entrant: Entrant) -> Mapping[str, Any]:
-    """Settings of its training that an entrant's genotype holds."""
-    is_ours = space is not None and not entrant.space
-    return settings.values(space, entrant.candidate.genotype) if space is not None and is_ours else {}
-
-
-def seeds_for(seconds: float) -> int:
-    """How many trainings of a network, from different seeds, so many seconds for it are divided into."""
-    return max(1, min(MOST_SEEDS, int(seconds // ENOUGH)))
-
-
 def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     """The first heat, the decision, and the second heat as it is noted before it begins."""
     heat = record.heat("rank")
@@ -189,7 +128,8 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         ranked = heats.held(floor, heat)
         if not ranked:
             raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
-        first, reason = best_of(ranked, _validating(floor), floor.space)
+        validating = _validating(floor)
+        first, reason = decision.best_of(ranked, validating, floor.space, decision.gains(floor, ranked))
         reason += _broken_off(final for _, final in ranked)
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
@@ -293,12 +233,8 @@ def _last(
     floor: Floor, name: Literal["final", "instead"], entrants: tuple[Entrant, ...], rank: Heat, ranked: Standings
 ) -> Heat:
     """The second heat: for how long, from how many seeds, and from which states, those of the first one first."""
-    counts = [len(own) for own in heats.sets(entrants)]
-    room = max(1.0, floor.left - floor.start * len(counts))
-    repeats = seeds_for(room / heats.waves(counts, floor.workers)) if floor.is_limited else 1
-    if given := floor.repeated(Heat(name, entrants)):
-        repeats = given.repeats
-    seconds = room / heats.waves([repeats * count for count in counts], floor.workers)
+    room = max(1.0, floor.left - floor.start * len(heats.sets(entrants)))
+    repeats, seconds = heats.last_seconds(floor, entrants, room, floor.repeated(Heat(name, entrants)))
     begun: dict[str, Begun] = {}
     if floor.takes("begin") and repeats == 1:  # several seeds are to be several trainings
         own = {floor.key(each): each for each in entrants}
@@ -323,7 +259,7 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
     """The second heat, and the verdict."""
     heat = record.heat("final")
     assert heat is not None and record.shipped is not None, "what ships is noted with the second heat"
-    names = " and ".join(_called(each) for each in heat.entrants)
+    names = " and ".join(decision.called(each) for each in heat.entrants)
     floor.session.say(f"final: {names}, trained on training and validation data together, alike, and tested once")
     standings = heats.held(floor, heat)
     if not standings:
@@ -366,15 +302,15 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
     if rank is None:
         rank = _rank(floor, record.reference, _finalists(floor))
     first = (
-        best_of(others, _validating(floor), floor.space)[0]
+        decision.best_of(others, _validating(floor), floor.space, decision.gains(floor, others))[0]
         if others
         else next((e for e in rank.entrants if e not in failed.entrants), None)
     )
-    names = " and ".join(_called(each) for each in failed.entrants)
+    names = " and ".join(decision.called(each) for each in failed.entrants)
     if first is None:
         raise StoreError(f"the last training of {names} failed; see the logs in {short(floor.folder)}")
-    reason = f"{record.reason}; the last training of {names} failed, so {_called(first)} ships instead"
-    floor.session.say(f"the last training of {names} failed; {_called(first)} is trained instead")
+    reason = f"{record.reason}; the last training of {names} failed, so {decision.called(first)} ships instead"
+    floor.session.say(f"the last training of {names} failed; {decision.called(first)} is trained instead")
     heat = _last(floor, "instead", (first,), rank, ranked)
     return floor.saved(replace(record, heats=(*record.heats, heat), shipped="searched", reason=reason))
 
@@ -382,10 +318,3 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
 def _broken_off(finals: Iterable[Final]) -> str:
     """A part of a sentence for each training whose end was broken off; "" where none was."""
     return "".join(f"; {each.broken_off} of the {each.label}" for each in finals if each.broken_off)
-
-
-def _called(entrant: Entrant) -> str:
-    """The network with its article, and the trial that it comes from."""
-    candidate = entrant.candidate
-    trial = f" of trial {candidate.trial_id}" if candidate.trial_id is not None else ""
-    return f"the {candidate.label}{trial}"

@@ -37,6 +37,8 @@ BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so t
 LEAST_SECONDS = 0.1  # of a training where no time is left, or that goes on from more than the others come to
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
+ENOUGH = 1200.0  # seconds of a training, beyond which another seed says more than more of them
+MOST_SEEDS = 3
 SPLITS = {"rank": "valid", "distill": "valid", "final": "test", "instead": "test"}
 
 Standings = list[tuple[Entrant, Final]]
@@ -170,6 +172,22 @@ class Floor:
 def waves(counts: Sequence[int], workers: int) -> int:
     """How many trainings one after another the busiest worker has; each set of trainings waits for the one before."""
     return sum(math.ceil(count / workers) for count in counts)
+
+
+def seeds_for(seconds: float) -> int:
+    """How many trainings of a network, from different seeds, so many seconds for it are divided into."""
+    return max(1, min(MOST_SEEDS, int(seconds // ENOUGH)))
+
+
+def last_seconds(
+    floor: Floor, entrants: Sequence[Entrant], room: float, given: PlayedHeat | None = None
+) -> tuple[int, float]:
+    """How many last trainings of each network fit so many seconds, and the seconds of each."""
+    counts = [len(own) for own in sets(entrants)]
+    repeats = seeds_for(room / waves(counts, floor.workers)) if floor.is_limited else 1
+    if given:
+        repeats = given.repeats
+    return repeats, room / waves([repeats * count for count in counts], floor.workers)
 
 
 def total(seconds: float, had: Sequence[Sequence[float]], workers: int) -> float:

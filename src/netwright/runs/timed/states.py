@@ -43,6 +43,17 @@ def of_search(folder: Path, keys: frozenset[str]) -> dict[str, Begun]:
     return found
 
 
+def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[str, tuple[float, float]]:
+    """Budget and value of a metric of the trial of the largest budget that measured it, of each network, by key."""
+    found: dict[str, tuple[float, float]] = {}
+    with closing(run_folder.open_table(folder, "read")) as store:
+        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
+            budget, value = row.proposal.budget, row.result.metrics.get(metric) if row.result else None
+            if budget and value is not None and budget > found.get(row.key, (0.0, 0.0))[0]:
+                found[row.key] = float(budget), value
+    return found
+
+
 def gather(folder: Path, heat: str, begun: Mapping[str, Path]) -> None:
     """Link the states that lie in folders of trainings into that of a heat, by key and number of the training."""
     target = folder / FOLDER / heat

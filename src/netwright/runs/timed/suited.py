@@ -31,8 +31,16 @@ COLORS: Final = 3  # channels of an image in color
 LOOKED_AT, AT_ONCE, SEED = 3_000, 256, 0  # images that tell whether they may be mirrored; read at once; of the draw
 
 
-def sized(named: Reference, side: int) -> Reference:
-    """The task with images of this size, where it has them made to size and nobody says how large."""
+def sized(named: Reference, task: ImageClassification, side: int) -> Reference:
+    """The task with images of this size, where it has another and nobody says how large they are to be.
+
+    Args:
+        named: The task.
+        task: The same.
+        side: Side of the images, in pixels.
+    """
+    if side == max(task.io.height, task.io.width):
+        return named
     return Reference(named.name, {**named.options, **_free(named, {SIZE: side})})
 
 

@@ -21,13 +21,12 @@ AROUND_SHARE: Final = 0.04
 CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
 # of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
 SHORT, LONG = 600.0, 4 * 3600.0  # seconds
-SHARE_SHORT, SHARE_LONG = 0.25, 0.5
+SHARE_SHORT, SHARE_LONG = 0.2, 0.5
 # of the contest, in the same way: trainings that rank the finalists and the reference, on several divisions of the
 # images, of which the last trainings go on from one; in minutes, these are worth more than a surer ranking
 DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
-# and where they are on one division: the last trainings go on from all of it, so that only the validation images wait;
-# and a ranking that is much shorter than what follows favors networks that are small and soon learn no more
-RANKING_SHORT, RANKING_LONG = 0.6, 0.5
+# and where they are on one division: the last trainings go on from all of it, so that only the validation images wait
+RANKING = 0.5
 
 PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
@@ -222,8 +221,7 @@ def _search_share(left: float) -> float:
 
 
 def _ranking_share(left: float, splits: int) -> float:
-    short, long = (DIVIDED_SHORT, DIVIDED_LONG) if splits > 1 else (RANKING_SHORT, RANKING_LONG)
-    return short + (long - short) * _length(left)
+    return DIVIDED_SHORT + (DIVIDED_LONG - DIVIDED_SHORT) * _length(left) if splits > 1 else RANKING
 
 
 def _heats(contest: float, workers: int, left: float, step: float, splits: int) -> tuple[int, float, float]:
