@@ -3,10 +3,11 @@
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
 The settings are those of timed runs (`runs/timed/defaults.py`, `suited.py`) and their contests, with the faster of both
-precisions; `--final FILE.toml` gives others. `choose` finds, on the validation images of seed 0, how many times their
-rate and the width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the
-better rate with the better width, a third of the time each. It is done once for a data set and off the clock, which
-favors P1. `train` trains with that choice on training and validation images, with as many steps as fit, and tests.
+precisions; `--final FILE.toml` gives others. `choose` takes the size of images that a timed run would take, and finds,
+on the validation images of seed 0, how many times their rate and the width of the network are best: as they are, half
+and twice the rate, 0.7 and 1.4 times the width, and the better rate with the better width, a third of the time each. It
+is done once for a data set and off the clock, which favors P1. `train` trains with that choice on training and
+validation images, with as many steps as fit, and tests.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RATES, WIDTHS = (0.5, 2.0), (0.7, 1.4)
 TRAININGS = 6  # of `choose`
 PROBE, RESERVE = 30, 0.04  # steps that are timed; share of the time for what is no step
 ROOM = 1.2  # times as many steps as should fit, where a deadline ends the training: no time is left over
-Choice = dict[str, float]  # "rate" and "width", as factors
+Choice = dict[str, float]  # "rate" and "width", as factors; "side", of the images, where it is not their own
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,15 @@ def of_timed_runs(images: int) -> dict[str, Any]:
     return {"space": {"ref": defaults.SPACE}, "evaluator": training}
 
 
-def choose(measured: Callable[[Choice], float]) -> tuple[Choice, list[tuple[Choice, float]]]:
-    """The choice that does best by `measured`, the first of equals, and what all did."""
+def choose(
+    measured: Callable[[Choice], float], sizes: Mapping[str, int] | None = None
+) -> tuple[Choice, list[tuple[Choice, float]]]:
+    """The choice that does best by `measured`, the first of equals, and what all did; `sizes` is part of each."""
     found: list[tuple[Choice, float]] = []
 
     def add(rate: float, width: float) -> float:
-        found.append(({"rate": rate, "width": width}, measured({"rate": rate, "width": width})))
+        choice = {"rate": rate, "width": width, **(sizes or {})}
+        found.append((choice, measured(choice)))
         return found[-1][1]
 
     fixed = add(1.0, 1.0)
@@ -110,11 +114,8 @@ def play(
 
     start = time.perf_counter()
     given = data.SETS[name]
-    path = {} if given.given == "digits" else {"path": given.argument(name, folder)}
-    if given.given == "folder":
-        path |= {"size": data.read(name, folder).images.shape[1]}
-    kind = {"digits": "digits", "arrays": "arrays", "folder": "image_folder"}[given.given]
-    named = Reference(kind, path | final.get("task", {}))
+    size = {"size": int(choice["side"])} if "side" in choice else {}
+    named = _task(name, folder, size | final.get("task", {}))
     metric = {"accuracy": "valid_accuracy", "balanced": "valid_balanced_accuracy"}[given.metric]
     _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None)
     space = refs.load("space", _reference(final["space"]))
@@ -157,6 +158,21 @@ def play(
     }
 
 
+def sizes_of_timed_runs(name: str, folder: Path, seconds: float) -> dict[str, int]:
+    """The side of images that a timed run of one worker takes, as a part of a choice; empty: their own."""
+    from netwright.core import refs
+    from netwright.runs.timed import probe, suited, timetable
+
+    named = _task(name, folder, {})
+    task = refs.load("task", named)
+    sides, count = task.candidate_sizes(), sum(task.expected_counts("train+valid"))
+    if len(sides) == 1:
+        return {}
+    patience = probe.Patience(timetable.probe_seconds(seconds / 3600))
+    found = probe.speeds(suited.distorted(named, task), sides, timetable.batch_for(count), 1, patience)
+    return {"side": timetable.chosen_speed(found, seconds / 3600, 1, count).side}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("choose", "train"))
@@ -182,8 +198,19 @@ def main() -> None:
         part = given.seconds * 2 / TRAININGS
         return play(final, given.name, given.data, "valid", choice, part, given.seed, place)[metric]
 
-    best, found = choose(measured)
+    best, found = choose(measured, sizes_of_timed_runs(given.name, given.data, given.seconds))
     print(json.dumps({"choice": best, "tried": [{**choice, "valid": value} for choice, value in found]}))
+
+
+def _task(name: str, folder: Path, options: dict[str, Any]) -> Any:
+    from netwright.core.refs import Reference
+
+    given = data.SETS[name]
+    path: dict[str, Any] = {} if given.given == "digits" else {"path": given.argument(name, folder)}
+    if given.given == "folder":
+        path |= {"size": data.read(name, folder).images.shape[1]}
+    kind = {"digits": "digits", "arrays": "arrays", "folder": "image_folder"}[given.given]
+    return Reference(kind, path | options)
 
 
 def _reference(options: Mapping[str, Any]) -> Any:

@@ -20,6 +20,8 @@ from benchmarks.tonight import cells, data, plain, reference
 from benchmarks.tonight.cells import COLUMNS, Cell, Line, Playing
 from netwright.core.genes import Choice, Integer
 from netwright.data import outcome
+from netwright.runs.timed import probe
+from netwright.runs.timed.timetable import Speed
 
 CELLS = cells.listed(COLUMNS, COLUMNS, data.REPORTED, 3)
 
@@ -169,6 +171,19 @@ def test_p1_chooses_the_best_of_what_it_tries_and_tries_the_fixed_settings(value
     assert found[0][0] == {"rate": 1.0, "width": 1.0} and len(found) <= reference.TRAININGS
     assert max(value for _, value in found) == {json.dumps(c): v for c, v in found}[json.dumps(best)]
     assert len({json.dumps(choice) for choice, _ in found}) == len(found)
+
+
+def test_p1_has_the_size_of_images_that_a_timed_run_takes(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 1)).astype(np.uint8)
+    made = data.Images(images, np.arange(60) % 3, np.repeat([0, 1, 2], 20).astype(np.uint8), ("a", "b", "c"))
+    monkeypatch.setattr(data, "SETS", {"tiny": data.DataSet(lambda: made, "arrays")})
+    data.write("tiny", tmp_path)
+    speeds = [Speed(side, "float32", (1.0,), side**2 * 1e-7) for side in (24, 32)]
+    monkeypatch.setattr(probe, "speeds", lambda task, sides, *_: [each for each in speeds if each.side in sides])
+    assert reference.sizes_of_timed_runs("tiny", tmp_path, 600) == {"side": 32}
+    assert reference.sizes_of_timed_runs("tiny", tmp_path, 10) == {"side": 24}, "less time, smaller images"
+    best, found = reference.choose(lambda choice: 0.0, {"side": 24})
+    assert best == {"rate": 1.0, "width": 1.0, "side": 24} and all(choice["side"] == 24 for choice, _ in found)
 
 
 def test_p1_is_scaled_by_its_genes_of_width():

@@ -116,7 +116,9 @@ def test_the_reference_has_more_time_left_where_it_ships(tmp_path):
     reference = Entrant(Candidate(PLAIN, START, is_reference=True))
     ranked = [(entrant, replace(one, loss=1.0)), (reference, replace(two, loss=1.0))]
     for workers, factor in ((1, (24 + 120) / 24), (2, (24 + 60) / 24)):
-        floor = floor_of(replace(run, executor=Reference("processes", {"workers": workers})), tmp_path / "run", Times(1))
+        floor = floor_of(
+            replace(run, executor=Reference("processes", {"workers": workers})), tmp_path / "run", Times(1)
+        )
         found = decision.gains(floor, ranked)
         slope = math.log(2) / math.log(24 / 4)
         assert found[entrant] == pytest.approx(((24 + 60) / 24) ** -slope)
