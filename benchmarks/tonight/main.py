@@ -3,8 +3,9 @@
     python benchmarks/tonight.py --pieces-minutes 90      # again and again until it says that nothing is left
 
 Columns: P0 is `plain/plain_tonight.py` unchanged (width 16, no mirror images of digits and characters); P1 the residual
-network of our own default space with our own final settings and the better of fixed and tuned rate and width by
-validation (`tonight/reference.py`); `-50k` limited to 50,000 parameters; the others change one thing of the default.
+network of our own default space with our own final settings and size of images, and the better of fixed and tuned rate
+and width by validation (`tonight/reference.py`); `-50k` limited to 50,000 parameters; the others change one thing of
+the default.
 Each search or training has one core and `--seconds`; results are lines of `tonight/results.jsonl`, and a cell that was
 cut is played again from the start. `--table --csv benchmarks/results.csv` adds what was found to the table of all
 benchmarks.

@@ -159,7 +159,7 @@ def play(
 
 
 def sizes_of_timed_runs(name: str, folder: Path, seconds: float) -> dict[str, int]:
-    """The side of images that a timed run of one worker takes, as a part of a choice; empty: their own."""
+    """The side of images that a timed run of one worker takes, as a part of a choice; empty where it is their own."""
     from netwright.core import refs
     from netwright.runs.timed import probe, suited, timetable
 
@@ -170,7 +170,8 @@ def sizes_of_timed_runs(name: str, folder: Path, seconds: float) -> dict[str, in
         return {}
     patience = probe.Patience(timetable.probe_seconds(seconds / 3600))
     found = probe.speeds(suited.distorted(named, task), sides, timetable.batch_for(count), 1, patience)
-    return {"side": timetable.chosen_speed(found, seconds / 3600, 1, count).side}
+    side = timetable.chosen_speed(found, seconds / 3600, 1, count).side
+    return {} if side == sides[-1] else {"side": side}
 
 
 def main() -> None:
@@ -198,7 +199,8 @@ def main() -> None:
         part = given.seconds * 2 / TRAININGS
         return play(final, given.name, given.data, "valid", choice, part, given.seed, place)[metric]
 
-    best, found = choose(measured, sizes_of_timed_runs(given.name, given.data, given.seconds))
+    is_sized = "size" in final.get("task", {})
+    best, found = choose(measured, {} if is_sized else sizes_of_timed_runs(given.name, given.data, given.seconds))
     print(json.dumps({"choice": best, "tried": [{**choice, "valid": value} for choice, value in found]}))
 
 

@@ -80,6 +80,9 @@ def test_sides_of_other_forms_are_cut_stretched_or_padded(task_of):
         assert found.shape == (30, 6, 6, 3) and (found.min() == 0) == is_dark and found.max() >= 200
     with pytest.raises(BadReference, match="size is 3; it must be at least 4"):
         task_of(parts(), size=3)
+    assert (task_of(parts()).fit, task_of(parts(), fit="pad").fit) == ("crop", "pad"), (
+        "what `predict` does to new files"
+    )
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -123,6 +123,7 @@ class Final:
         accuracy: Mean of the accuracy over the same trainings, whatever the objective, a fraction of 1; None: it was
             not measured.
         loss: The same of the task's loss.
+        steps: The same of the steps that they took.
         broken_off: Which end of which training a deadline broke off, as the beginning of a sentence that names the
             network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
         further: What else was measured that the trainings' run file names: further objectives, and metrics.
@@ -149,6 +150,7 @@ class Final:
     baselines: tuple[Baseline, ...] = ()
     accuracy: float | None = None
     loss: float | None = None
+    steps: float | None = None
     broken_off: str = ""
     further: tuple[Measured, ...] = ()
     published: tuple[Printed, ...] = ()

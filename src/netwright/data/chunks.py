@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,10 @@ def decoded(images: Iterator[Encoded], form: Form, span: tuple[float, float] | N
     """
     threads = min(os.cpu_count() or 1, THREADS)
     ahead: deque[Future[Chunk]] = deque()
-    size = max(min(CHUNK, CHUNK_BYTES // (form.height * form.width * form.channels)), 1)
+    first = next(images, None)
+    waiting = first.nbytes if isinstance(first, np.ndarray) else 0
+    size = max(min(CHUNK, CHUNK_BYTES // max(form.height * form.width * form.channels, waiting)), 1)
+    images = images if first is None else chain([first], images)
     pool = ThreadPoolExecutor(threads)
     try:
         while encoded := list(islice(images, size)):

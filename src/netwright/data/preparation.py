@@ -20,7 +20,7 @@ from netwright.data.chunks import Encoded
 from netwright.data.class_table import class_table
 from netwright.data.decode import Form
 from netwright.data.images import SPLITS, Augmentation, ImageClassification, ImageSplits, Weighting
-from netwright.data.sizes import candidates, shorter_side
+from netwright.data.sizes import candidates, shorter_side, smaller_or
 from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted
 
@@ -123,6 +123,7 @@ def image_task(
     weighting: Weighting = Weighting(),
     *,
     is_resizable: bool = False,
+    own_side: int | None = None,
 ) -> ImageClassification:
     """The task of a selection, which is asked for when the data is first needed.
 
@@ -134,13 +135,14 @@ def image_task(
         keeping: Where decoded images are kept.
         weighting: How much the images of each class count in the training loss.
         is_resizable: Whether the task has an option that brings images to another size.
+        own_side: Side of all images before they are brought to a size, where they are squares; None: it is not known.
 
     Raises:
         BadReference: An option out of range.
     """
     keeping.check()
     augmentation = augmentation.fitted(form.height, form.width, form.channels)
-    prepared = _Prepared(selection, form, keeping, is_resizable)
+    prepared = _Prepared(selection, form, keeping, is_resizable, own_side)
     io = IO(form.channels, form.height, form.width, len(classes))
     made = ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
     return replace(made, undecoded=prepared)
@@ -152,6 +154,7 @@ class _Prepared:
     form: Form
     keeping: Keeping
     is_resizable: bool
+    own_side: int | None
 
     @cached_property
     def selection(self) -> Selection:
@@ -167,6 +170,8 @@ class _Prepared:
 
     def sizes(self) -> tuple[int, ...]:
         """Sides that the images may be brought to, by the heads of MEASURED of them, spread over the data."""
+        if self.own_side is not None:
+            return smaller_or(self.own_side)
         own = max(self.form.height, self.form.width)
         found = shorter_side(self.selection.some(MEASURED)) if self.is_resizable else None
         return candidates(found) if found else (own,)

@@ -24,6 +24,11 @@ def shorter_side(images: Iterable[Encoded]) -> int | None:
     return median_low(found) if found else None
 
 
+def smaller_or(own: int) -> tuple[int, ...]:
+    """Sizes for images that have `own` pixels a side and need no change: that size, and those well below it."""
+    return (*(size for size in SIZES if ALIKE * size < own), own)
+
+
 def candidates(side: int) -> tuple[int, ...]:
     """Sizes for images whose shorter side has so many pixels, ascending, none of them larger than that.
 

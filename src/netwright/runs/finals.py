@@ -87,6 +87,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 baselines=known,
                 accuracy=_mean(f"{objective.split}_accuracy", [metrics for _, metrics in measured]),
                 loss=_mean(f"{objective.split}_loss", [metrics for _, metrics in measured]),
+                steps=_mean(STEPS_DONE, [metrics for _, metrics in measured]),
                 broken_off=_broken_off([metrics for _, metrics in measured]),
                 further=_further(others, [metrics for _, metrics in measured]),
                 published=run.published or (),

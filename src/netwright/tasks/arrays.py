@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,12 +47,12 @@ def _recognizes(path: Path) -> Mapping[str, Any] | None:
 @spread("augmentation")
 def arrays(
     path: str,
-    size: int | None = None,
-    fit: Literal["crop", "stretch", "pad"] = "crop",
     valid: float = 0.2,
     test: float = 0.2,
     split_seed: int = 0,
     train_limit: int | None = None,
+    size: int | None = None,
+    fit: Literal["crop", "stretch", "pad"] = "crop",
     augmentation: Augmentation = Augmentation(padding=None),
     weighting: Weighting = Weighting(),
     cache: str | None = None,
@@ -61,13 +62,13 @@ def arrays(
 
     Args:
         path: The file, ending in `.npz`.
-        size: Side of the squares that images are brought to, in pixels; None: they stay as they are.
-        fit: How they become squares of this size; "crop": scaled to cover, the middle cut out; "stretch": both sides
-            scaled on their own; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; not used with `x_valid`.
         test: Share of the images that test; not used with `x_test`.
         split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
+        size: Side of the squares that images are brought to, in pixels; None: they stay as they are.
+        fit: How images of other sizes become ones of this size; "crop": scaled to cover, the middle cut out;
+            "stretch": both sides scaled on their own; "pad": scaled to fit in, black around.
         augmentation: How training images are augmented.
         weighting: How much the images of each class count in the training loss.
         cache: Folder for a copy that workers share; None: the user's cache folder.
@@ -76,12 +77,10 @@ def arrays(
     check_least(split_seed=(split_seed, 0), **({} if size is None else {"size": (size, 4)}))
     shares = checked_shares(valid, test)
     selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
-    is_square = form.height == form.width  # else another size would be another form, which nobody asked for
-    form = form if size is None else Form(form.channels, size, size, fit)
+    own_side = form.height if form.height == form.width else None  # other forms stay, unless the user says a size
+    form = replace(form, fit=fit) if size is None else Form(form.channels, size, size, fit)
     keeping = Keeping(cache, memory_share)
-    return image_task(
-        lambda: selection, form, selection.classes, augmentation, keeping, weighting, is_resizable=is_square
-    )
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting, own_side=own_side)
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> tuple[Selection, Form]:

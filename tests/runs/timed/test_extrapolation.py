@@ -11,7 +11,7 @@ POSITIVE = st.floats(1e-3, 1e3)
 
 
 def test_a_power_law_goes_on_as_one():
-    """A loss of 3 / t ** 0.25 after t seconds."""
+    """A loss of 3 / t ** 0.25 after t steps."""
     points = TwoPoints(100.0, 3 * 100**-0.25, 10.0, 3 * 10**-0.25)
     assert points.slope == pytest.approx(0.25)
     assert factors({"a": points}, {"a": 4.0})["a"] * points.loss == pytest.approx(3 * 400**-0.25)
@@ -55,3 +55,9 @@ def test_factors_are_at_most_one_and_fall_with_time(given_points):
 )
 def test_errors_shrink_with_the_loss(objective, value, expected):
     assert drawn(value, objective, 0.5) == pytest.approx(expected)
+    assert drawn(value, objective, 1.0) == value
+
+
+@given(st.floats(0, 1))
+def test_where_nothing_is_gained_a_value_stays_exactly(value):
+    assert drawn(value, Objective("valid_accuracy", shown="share"), 1.0) == value

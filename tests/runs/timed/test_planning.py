@@ -122,10 +122,10 @@ def test_in_short_runs_the_last_training_counts_and_in_long_ones_more_finalists(
 
 def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisions():
     given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=960, valid=240)
-    plan = plans.planned(given, speed(3.5e-4))
+    plan = plans.planned(given, speed(4e-4))
     assert plan.splits == plans.SPLITS
-    assert plan.rank_seconds >= plans.SPLITS * plans.RANKED_STEPS * 3.5e-4 * plan.batch
-    assert (plan.finalists, planned(replace(given, train=4_000), 3.5e-4).finalists) == (2, 4)
+    assert plan.rank_seconds >= plans.SPLITS * plans.RANKED_STEPS * 4e-4 * plan.batch
+    assert (plan.finalists, planned(replace(given, train=4_000), 4e-4).finalists) == (2, 3)
 
 
 def test_images_are_as_large_as_the_time_allows():
@@ -166,5 +166,5 @@ def test_few_images_are_divided_several_times_where_that_leaves_time_for_network
     step = 0.048 / 64
     short, longer = (planned(Circumstances(h, 10.0, w, 1, 1200, 300), step) for h, w in ((1 / 6, 1), (0.5, 2)))
     assert (short.splits, longer.splits) == (1, 3)
-    assert short.trials >= 10 and longer.trials >= 10
+    assert min(short.trials, longer.trials) >= plans.FEWEST
     assert planned(Circumstances(0.5, 10.0, 2, 1, 4000, 1000), step).splits == 1

@@ -146,9 +146,18 @@ def test_more_classes_than_a_sample_has_room_for_are_looked_at(tmp_path):
 
 
 def test_only_a_task_that_brings_images_to_size_is_given_one():
-    made = SimpleNamespace(io=IO(3, 64, 64, 2))
+    made = SimpleNamespace(io=IO(3, 64, 64, 2), candidate_sizes=lambda: (24, 32, 48))
     photos = Reference("image_folder", {"path": "photos"})
     assert suited.sized(photos, made, 48).options == {"path": "photos", "size": 48}
     assert suited.sized(photos, made, 64) == photos, "it has that size"
     for kept in (Reference("image_folder", {"path": "photos", "size": 64}), Reference("digits")):
         assert suited.sized(kept, made, 48) == kept
+
+
+def test_arrays_that_are_no_squares_stay_as_they_are(tmp_path):
+    """Whatever a timetable of other data says."""
+    for form, expected in (((9, 6), {}), ((32, 32), {"size": 24}), ((12, 12), {})):
+        path = tmp_path / f"{form[0]}.npz"
+        np.savez(path, images=np.zeros((40, *form), np.uint8), labels=np.arange(40) % 2)
+        named = Reference("arrays", {"path": str(path)})
+        assert suited.sized(named, image_task_of(named), 24).options == {"path": str(path), **expected}

@@ -129,7 +129,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         if not ranked:
             raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
         validating = _validating(floor)
-        first, reason = decision.best_of(ranked, validating, floor.space, decision.gains(floor, ranked))
+        first, reason = decision.best_of(ranked, validating, floor.space, decision.gains(floor, heat, ranked))
         reason += _broken_off(final for _, final in ranked)
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
@@ -302,7 +302,7 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
     if rank is None:
         rank = _rank(floor, record.reference, _finalists(floor))
     first = (
-        decision.best_of(others, _validating(floor), floor.space, decision.gains(floor, others))[0]
+        decision.best_of(others, _validating(floor), floor.space, decision.gains(floor, rank, others))[0]
         if others
         else next((e for e in rank.entrants if e not in failed.entrants), None)
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from netwright.core import settings
-from netwright.core.contest import Entrant
+from netwright.core.contest import Entrant, Heat
 from netwright.core.finals import Final
 from netwright.core.protocols import SearchSpace
 from netwright.runs.timed import choice, extrapolation, heats, states
@@ -52,7 +51,7 @@ def best_of(
     order = [preferred[place] for place in choice.best_first(known, measure, images)]
     first, others = order[0], order[1:]
     is_by_loss = any(measure.score(expected(each)) > measure.score(expected(first)) for each in others)
-    is_drawn = any(expected(each) != each[1].mean for each in ranked)
+    is_drawn = len(ranked) > 1 and any(expected(each) != each[1].mean for each in ranked)
 
     def told(each: tuple[Entrant, Final]) -> str:
         loss = loss_of(each)
@@ -79,24 +78,34 @@ def best_of(
     return first[0], said
 
 
-def gains(floor: Floor, ranked: Standings) -> dict[Entrant, float]:
+def gains(floor: Floor, heat: Heat, ranked: Standings) -> dict[Entrant, float]:
     """By what the loss of each network will be multiplied in its last training, by its course since the search.
 
+    All courses begin at the same budget of the search, the largest that all networks had, since slopes become flatter.
     Times are those of the timetable, so that a contest that is repeated without a clock decides alike.
+
+    Args:
+        floor: The contest.
+        heat: The heat that ranked the networks.
+        ranked: What became of them.
     """
     if not floor.counts_seconds:
         return {}
-    keys = {entrant: "" if entrant.space else floor.key(entrant) for entrant, _ in ranked}
+    keys = {entrant: "" if entrant.space else floor.key(entrant) for entrant in heat.entrants}
     metric = f"{floor.objective.split or 'valid'}_loss"
-    known = states.points_of_search(floor.folder, frozenset(keys.values()), metric)
-    earlier = {entrant: known.get(key) for entrant, key in keys.items()}
-    had = [point[0] if point else 0.0 for point in earlier.values()] if floor.takes("begin") else [0.0]
-    seconds = floor.timetable.rank_seconds + fmean(had)
+    points = states.points_of_search(floor.folder, frozenset(keys.values()), metric)
+    common = set.intersection(*map(set, points.values())) if points else set()
+    earlier = {key: own[max(common)] for key, own in points.items()} if common else {}
     courses = {
-        entrant: TwoPoints(seconds, final.loss, *point) if (point := earlier[entrant]) and final.loss else None
+        entrant: TwoPoints(final.steps, final.loss, *earlier[keys[entrant]])
+        if final.steps and final.loss and keys[entrant] in earlier
+        else None
         for entrant, final in ranked
     }
-    return extrapolation.factors(courses, _longer(floor, list(keys), seconds))
+    begins = points if floor.takes("begin") else {}
+    had = [[max(begins.get(keys[each], (0.0,))) for each in own] for own in heats.sets(heat.entrants)]
+    ranking = heats.total(floor.timetable.rank_seconds, had, floor.workers)
+    return extrapolation.factors(courses, _longer(floor, [entrant for entrant, _ in ranked], ranking))
 
 
 def _longer(floor: Floor, entrants: Sequence[Entrant], ranking: float) -> dict[Entrant, float]:

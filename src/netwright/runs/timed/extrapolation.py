@@ -26,32 +26,31 @@ class TwoPoints:
     """Two points of a training.
 
     Args:
-        seconds: Seconds of training until the later one.
+        steps: Steps until the later one.
         loss: The loss then.
-        earlier_seconds: The same of the earlier point.
+        earlier_steps: The same of the earlier point.
         earlier_loss: The same.
     """
 
-    seconds: float
+    steps: float
     loss: float
-    earlier_seconds: float
+    earlier_steps: float
     earlier_loss: float
 
     @property
-    def slope(self) -> float:
-        """Exponent by which the loss falls with time, from 0 to `STEEPEST`."""
-        times, losses = self.seconds / self.earlier_seconds, self.earlier_loss / self.loss
-        return min(STEEPEST, max(0.0, math.log(losses) / math.log(times)))
+    def span(self) -> float:
+        """Ratio of the steps."""
+        return self.steps / self.earlier_steps
 
     @property
-    def span(self) -> float:
-        """Ratio of the two times."""
-        return self.seconds / self.earlier_seconds
+    def slope(self) -> float:
+        """Exponent by which the loss falls with the steps, from 0 to `STEEPEST`."""
+        return min(STEEPEST, max(0.0, math.log(self.earlier_loss / self.loss) / math.log(self.span)))
 
     @property
     def is_known(self) -> bool:
         """Whether there are two points to draw a line through."""
-        return 0 < self.earlier_seconds < self.seconds and self.loss > 0 and self.earlier_loss > 0
+        return 0 < self.earlier_steps < self.steps and self.loss > 0 and self.earlier_loss > 0
 
 
 def factors(courses: Mapping[Key, TwoPoints | None], longer: Mapping[Key, float]) -> dict[Key, float]:
@@ -60,7 +59,7 @@ def factors(courses: Mapping[Key, TwoPoints | None], longer: Mapping[Key, float]
     A network whose course is not known gains like the others do in the mean; nothing is drawn further than it was seen.
 
     Args:
-        courses: Courses of networks; None: it is not known.
+        courses: Courses of networks, from points that are about as far apart; None: it is not known.
         longer: How many times as long the whole training of each will be.
     """
     known = [each for each in courses.values() if each and each.is_known]
@@ -81,4 +80,4 @@ def drawn(value: float, objective: Objective, factor: float) -> float:
     """
     if objective.bare == "loss" or (objective.is_share and objective.is_minimized):
         return value * factor
-    return 1 - (1 - value) * factor if objective.is_share else value
+    return value + (1 - value) * (1 - factor) if objective.is_share else value

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from netwright.core.records import STEPS_DONE
 from netwright.runs import run_folder
 from netwright.training import distillation, promotion
 
@@ -43,14 +44,33 @@ def of_search(folder: Path, keys: frozenset[str]) -> dict[str, Begun]:
     return found
 
 
-def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[str, tuple[float, float]]:
-    """Budget and value of a metric of the trial of the largest budget that measured it, of each network, by key."""
-    found: dict[str, tuple[float, float]] = {}
+class Point(NamedTuple):
+    """What a trial of a network came to.
+
+    Args:
+        steps: Steps that it took.
+        loss: The loss then.
+    """
+
+    steps: float
+    loss: float
+
+
+def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[str, dict[float, Point]]:
+    """What trials of networks came to, by key and budget; 0 is the budget of those that have none.
+
+    Args:
+        folder: Folder of the run.
+        keys: Keys of the networks.
+        metric: Name of the loss.
+    """
+    found: dict[str, dict[float, Point]] = {}
     with closing(run_folder.open_table(folder, "read")) as store:
-        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
-            budget, value = row.proposal.budget, row.result.metrics.get(metric) if row.result else None
-            if budget and value is not None and budget > found.get(row.key, (0.0, 0.0))[0]:
-                found[row.key] = float(budget), value
+        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys and row.result):
+            metrics = row.result.metrics if row.result else {}
+            if metric in metrics and STEPS_DONE in metrics:
+                point = Point(metrics[STEPS_DONE], metrics[metric])
+                found.setdefault(row.key, {})[float(row.proposal.budget or 0)] = point
     return found
 
 

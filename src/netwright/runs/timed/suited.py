@@ -32,14 +32,15 @@ LOOKED_AT, AT_ONCE, SEED = 3_000, 256, 0  # images that tell whether they may be
 
 
 def sized(named: Reference, task: ImageClassification, side: int) -> Reference:
-    """The task with images of this size, where it has another and nobody says how large they are to be.
+    """The task with images of this size, where it may have others and nobody says how large they are to be.
 
     Args:
         named: The task.
         task: The same.
         side: Side of the images, in pixels.
     """
-    if side == max(task.io.height, task.io.width):
+    own = max(task.io.height, task.io.width)
+    if side == own or task.candidate_sizes() == (own,):
         return named
     return Reference(named.name, {**named.options, **_free(named, {SIZE: side})})
 

@@ -46,7 +46,7 @@ FINALIST_STEPS: Final = 2_000  # of the reference in a ranking, below which one 
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
-FEW: Final = 20  # trials of the lowest rung, as above, below which images are smaller
+FEW: Final = 12  # trials of the lowest rung, as above, below which images are smaller
 FEWEST: Final = 8  # of them, below which several divisions would leave too few networks: most starts of the space
 BATCH: Final = 64
 STEPS_OF_A_PASS: Final = 8  # at least, for which the batch is made smaller
@@ -54,7 +54,7 @@ LEAST_BATCH: Final = 8
 
 LEAST_STEPS: Final = 200  # of the reference, which a training in full must have
 LEAST_FINAL: Final = 5.0  # seconds of it
-WANTED_STEPS: Final = 1_500  # of the reference in its last training, which decide how large images may be
+WANTED_STEPS: Final = 2_500  # of the reference in its last training, which decide how large images may be
 WANTED_PASSES: Final = 15.0
 
 
