@@ -127,7 +127,7 @@ def criteria(lines: Lines, targets: Targets, seeds: int) -> list[Criterion]:
         shown: Callable[[list[Difference]], str],
     ) -> Criterion:
         there = list(found.values())
-        missing = seeds * len(names) - sum(each.n for each in there)
+        missing = sum(max(0, seeds - (found[name].n if name in found else 0)) for name in names)
         note = f"; {missing} of {seeds * len(names)} pairs are missing" if missing else ""
         return Criterion(text, None if missing or not there else test(there), (shown(there) if there else "-") + note)
 
