@@ -41,7 +41,7 @@ def test_images_of_another_type_or_shape_are_refused(normalize, kind, shape):
         (torch.zeros(2, 8, 8, 1).long(), "not int64 of shape (2, 8, 8, 1); give uint8 from 0 to 255"),
         (torch.zeros(8, 8, 1).byte(), "; give a single image as pixels[None]"),
         (torch.zeros(2, 1, 8, 8).byte(), "; give pixels.permute(0, 2, 3, 1), with the channels last"),
-        (torch.zeros(2, 9, 7, 1).byte(), "; bring each to that size first, by brought(image, Form(*SIZE, FIT)) of decode.py"),
+        (torch.zeros(2, 9, 7, 1).byte(), "; bring each to that size first, by brought(image, Form(*SIZE, FIT))"),
         (torch.zeros(2, 8, 8, 3).byte(), "not uint8 of shape (2, 8, 8, 3); bring them to that form"),
         (np.zeros((2, 8, 8, 1), np.uint8), "not ndarray of shape (2, 8, 8, 1); make a tensor by torch.from_numpy"),
         ("image.png", "not str of shape (); make a tensor"),
