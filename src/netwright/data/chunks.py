@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from netwright.core.errors import NetwrightError
-from netwright.data import decode
-from netwright.data.decode import BadImage, Form, Seen, SystemFault
+from netwright.data.decode import BadImage, Form, Seen, SystemFault, brought, decode
 from netwright.data.looks import looks_of
 from netwright.data.pixels import sums_of
 
@@ -81,9 +80,9 @@ def _decode_chunk(encoded: list[Encoded], form: Form, span: tuple[float, float] 
         notes: tuple[str, ...] = ()
         try:
             if isinstance(one, np.ndarray):
-                image = decode.brought(one, form)
+                image = brought(one, form)
             else:
-                image, notes = decode.decode(one, **asdict(form), span=span, seen=met)
+                image, notes = decode(one, **asdict(form), span=span, seen=met)
         except SystemFault as error:
             where = one if isinstance(one, Path) else "an image"
             raise NetwrightError(f"{where} cannot be read: {error}; repair that and start again") from error
