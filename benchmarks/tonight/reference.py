@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
     parser.add_argument("--final", type=Path)
-    parser.add_argument("--size", type=int, help="side of the images, in place of the final settings'")
+    parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
     given = parser.parse_args()
     count = int((data.read(given.name, given.data).split != data.TEST).sum())
     final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else of_timed_runs(count)

@@ -66,7 +66,7 @@ def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[st
     """
     found: dict[str, dict[float, Point]] = {}
     with closing(run_folder.open_table(folder, "read")) as store:
-        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys and row.result):
+        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
             metrics = row.result.metrics if row.result else {}
             if metric in metrics and STEPS_DONE in metrics:
                 point = Point(metrics[STEPS_DONE], metrics[metric])
