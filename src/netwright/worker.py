@@ -5,23 +5,18 @@ The only place that catches every exception of an evaluation, as `comparison/pla
 
 from __future__ import annotations
 
-import math
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, get_args
 
-from netwright.core import disk, memory, retries
+from netwright.core import disk, memory, retries, returned, trial_folders
 from netwright.core.attempts import Attempt
 from netwright.core.errors import DeviceLost, NoRoom, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import (
     Evaluator,
-    LeavesState,
     MakesReady,
     Store,
     UsesCards,
@@ -30,12 +25,7 @@ from netwright.core.records import Failure, Result, Trial
 from netwright.core.resources import Resources
 from netwright.core.round_plan import MEMBERS
 from netwright.core.trained_rounds import SHARED
-
-MESSAGE_CHARACTERS = 20_000
-NAME_CHARACTERS = 200  # of a metric
-SHOWN = 80  # characters of a value that is refused
-LARGE = 2**63  # beyond it, a whole number becomes a float
-PAGE = 10_000  # rows read from the table at once
+from netwright.core.trial_folders import Carries
 
 
 @dataclass
@@ -80,7 +70,7 @@ class WorkerContext:
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Report that the trial goes on; False: it is to stop now. Raises TypeError for what is no report."""
-        return self.on_report(*_reported(step, metrics))
+        return self.on_report(*returned.reported(step, metrics))
 
     def should_stop(self) -> bool:
         """Whether to stop now and keep what was done, which takes a folder."""
@@ -112,29 +102,7 @@ class WorkerContext:
 
     def _folder_of(self, trial_id: int) -> Path:
         assert self.trials_folder is not None
-        return _folder_of(self.trials_folder, trial_id)
-
-
-class Carries(Protocol):
-    """Carries folders of trials between a worker's host and the folder of the run, where they share no disk."""
-
-    def bring(self, trial: Trial) -> None:
-        """Bring what the trial, and the one that it continues, have left."""
-
-    def send(self, trial_id: int) -> bool:
-        """Send what a trial has left, whole; False: it was not taken, as another worker is at the trial by now."""
-
-    def remove(self, trial_id: int) -> None:
-        """Remove the folder of a trial from that of the run."""
-
-
-def remove_folder(trials_folder: Path, trial_id: int) -> None:
-    """Remove the folder of a trial, if there is one."""
-    shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
-
-
-def _folder_of(trials_folder: Path, trial_id: int) -> Path:
-    return trials_folder / f"{trial_id:06d}"
+        return trial_folders.folder_of(self.trials_folder, trial_id)
 
 
 def run_once(
@@ -229,76 +197,14 @@ def _run(
         elif attempt.ran_out:
             result = replace(result, message=attempt.noted(result.message))
     # first: with the result, another trial may be asked that continues this one
-    if carrier is not None and (keep or _leaves_state(trial, result, evaluator)) and not carrier.send(trial.id):
+    is_left = keep or trial_folders.leaves_state(trial, result, evaluator)
+    if carrier is not None and is_left and not carrier.send(trial.id):
         return result  # without what it has left, which is another worker's by now, it must not count
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:
-        clear(lent.trials_folder, trial, result, evaluator, carrier)
+        trial_folders.clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result
-
-
-def clear(
-    trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator, carrier: Carries | None = None
-) -> None:
-    """Remove a finished trial's folder, unless another trial may continue it, and that of the trial it continued."""
-    for trial_id in (None if _leaves_state(trial, result, evaluator) else trial.id, trial.proposal.continues):
-        if trial_id is not None:
-            remove_folder(trials_folder, trial_id)
-            if carrier is not None:
-                carrier.remove(trial_id)
-
-
-def _leaves_state(trial: Trial, result: Result, evaluator: Evaluator) -> bool:
-    """Whether another trial may continue a finished one."""
-    return isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
-
-
-def make_room(store: Store, trials_folder: Path, *, keep: bool) -> list[str]:
-    """See that no trial to come finds the folder of another one, whose row was lost with its number; says what is kept.
-
-    A training would go on from the checkpoint of another network, where its weights happen to fit.
-
-    Args:
-        store: The table, which no worker works for.
-        trials_folder: Folder of the trial folders.
-        keep: Whether folders of trials stay on purpose: then these are renamed, and not removed.
-    """
-    missing, tally = set(store.missing()), store.tally()
-    last = tally.finished + tally.unfinished + len(missing)
-    said = []
-    for trial_id, path in _numbered(trials_folder).items():
-        if trial_id <= last and trial_id not in missing:
-            continue
-        if keep:
-            aside = next(each for n in count(1) if not (each := path.with_name(f"lost-{n}-{path.name}")).exists())
-            path.rename(aside)
-            said.append(f"the folder of trial {trial_id}, whose row was lost, is kept as {aside.name}")
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-    return said
-
-
-def _numbered(trials_folder: Path) -> dict[int, Path]:
-    """The folders of trials that are there, by number."""
-    try:
-        return {int(path.name): path for path in trials_folder.iterdir() if path.name.isdecimal()}
-    except OSError:
-        return {}
-
-
-def sweep(store: Store, trials_folder: Path, evaluator: Evaluator) -> None:
-    """Do what `clear` would have done for trials that have finished, where a worker was killed before it could.
-
-    So too for those that were stopped at a limit, and where a straggler has written once more. No worker of the table
-    may be at a finished trial.
-    """
-    present, after = set(_numbered(trials_folder)), 0
-    while present and (rows := store.finished(after, PAGE)):
-        after = rows[-1].finish or after
-        for row in rows:
-            if row.result is not None and not present.isdisjoint((row.id, row.proposal.continues)):
-                clear(trials_folder, row, row.result, evaluator)
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
@@ -324,16 +230,7 @@ def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tu
             context.on_making(False)
         start = time.perf_counter()
         result = evaluator.evaluate(trial, context)
-        if not isinstance(result, Result):
-            raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
-        stated = _number("its seconds are", result.seconds)
-        seconds = stated if math.isfinite(stated) and stated > 0 else time.perf_counter() - start
-        if not result.failure:
-            return _finite(_with_latency(result, trial), seconds), False
-        if result.failure not in get_args(Failure):
-            listed = ", ".join(filter(None, get_args(Failure)))
-            raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
-        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message)), False
+        return _with_latency(returned.checked(result, time.perf_counter() - start), trial), False
     except (Terminated, DeviceLost):
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
@@ -343,12 +240,12 @@ def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tu
         if disk.is_full(error):  # no trial's fault: all that come would fail
             full = disk.why_full(context.trials_folder or Path())
             raise NoRoom(
-                f"trial {trial.id} could not write: {full} ({_short(str(error))}); it is put back; make room and give "
-                "the same command again"
+                f"trial {trial.id} could not write: {full} ({returned.short(str(error))}); it is put back; make room "
+                "and give the same command again"
             ) from error
         is_machine = _is_of_machine(error)
         sizes = memory.told() if is_machine else ""  # while it holds what it has taken
-        text = _storable("\n".join(filter(None, (traceback.format_exc(limit=-20).rstrip(), sizes))))
+        text = returned.storable("\n".join(filter(None, (traceback.format_exc(limit=-20).rstrip(), sizes))))
         seconds = 0.0 if start is None else time.perf_counter() - start
         return Result(seconds=seconds, failure=_failure_of(error), message=text), is_machine
 
@@ -356,83 +253,9 @@ def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tu
 def _with_latency(result: Result, trial: Trial) -> Result:
     """The result with the latency that the controller estimated when it asked for the trial, if it did."""
     estimate = trial.proposal.notes.get(LATENCY.name)
-    if estimate is None or not isinstance(result.metrics, Mapping) or not result.metrics:
+    if estimate is None or not result.metrics:
         return result
     return replace(result, metrics={**result.metrics, LATENCY.name: estimate})
-
-
-def _storable(message: object) -> str:
-    """The end of a message as text that any table can hold."""
-    return str(message)[-MESSAGE_CHARACTERS:].encode("utf-8", "replace").decode()
-
-
-def _finite(result: Result, seconds: float) -> Result:
-    """Metrics as plain numbers; one that is not finite makes the trial `diverged`."""
-    metrics: dict[str, float] = {}
-    if not isinstance(result.metrics, Mapping):
-        raise TypeError(f"evaluate returned the metrics {_short(result.metrics)}; give numbers by name")
-    for name, value in result.metrics.items():
-        if not isinstance(name, str) or not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
-            raise TypeError(
-                f"a metric is named {_short(name)}; its name must be a text of at most {NAME_CHARACTERS} printable "
-                "characters"
-            )
-        metrics[name] = value if type(value) is int and abs(value) < LARGE else _number(f"metric {name!r} is", value)
-        if not math.isfinite(metrics[name]):
-            message = f"metric {name!r} is {metrics[name]}"
-            return Result(curve=_plain(result.curve), seconds=seconds, failure="diverged", message=message)
-    if not metrics:
-        raise TypeError("evaluate returned no metrics and no failure; give at least one metric")
-    return Result(metrics, _plain(result.curve), seconds, "", _storable(result.message) if result.message else "")
-
-
-def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
-    """The curve as plain numbers, points that are not finite left out (JSON has none)."""
-    try:
-        if len(curve) == 0:
-            return ()
-        points = [(int(step), float(value)) for step, value in curve]
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"the curve is {_short(curve)}; it must be pairs of a step and a number") from None
-    return tuple(point for point in points if math.isfinite(point[1]))
-
-
-def _reported(step: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
-    """A report as plain numbers by text. Raises TypeError for what is none."""
-    try:
-        found = {name: float(value) for name, value in metrics.items()}
-        step = int(step)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        raise TypeError(
-            f"context.report was given step {_short(step)} and metrics {_short(metrics)}; give a whole number and "
-            "numbers by name"
-        ) from None
-    for name in found:
-        if not isinstance(name, str):
-            raise TypeError(f"context.report was given a metric called {_short(name)}; its name must be text")
-    return step, found
-
-
-def _number(what: str, value: Any) -> float:
-    """A number, or an array of one, as a float; `what` begins the message. Raises TypeError for anything else."""
-    try:
-        if isinstance(value, str | bytes | bytearray | complex):
-            raise TypeError
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-    except Exception:  # whatever a strange object does when it is asked for a number
-        raise TypeError(f"{what} {_short(value)}; it must be a number") from None
-
-
-def _short(value: object) -> str:
-    """A value and its type, for a sentence."""
-    try:
-        text = repr(value)
-    except Exception:  # of a strange object
-        text = "a value that cannot be shown"
-    line = " ".join(text.split())
-    return f"{_storable(line[:SHOWN])} ({type(value).__name__})"
 
 
 def _failure_of(error: BaseException) -> Failure:

@@ -6,7 +6,7 @@ import sys
 import time
 
 from netwright.cli.worker import ASKED, OUT_OF_REACH
-from netwright.executors.supervisor import ENOUGH
+from netwright.executors.post import ENOUGH
 from netwright.stores.served import TableServer
 from netwright.stores.served_file import Served
 from tests.cli.test_bad_input import run

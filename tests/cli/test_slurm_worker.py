@@ -6,8 +6,8 @@ import pytest
 
 from netwright.cli import slurm_worker
 from netwright.executors import slurm_job
+from netwright.executors.post import CANNOT_START, ENOUGH, OUT_OF_REACH
 from netwright.executors.slurm_queue import Queue, SlurmSilent
-from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH
 from netwright.stores.memory import MemoryStore
 from netwright.stores.served import TableServer
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from netwright.executors import child, orders
-from netwright.executors.supervisor import Post
+from netwright.executors.post import Post
 from netwright.stores.remote import TOKEN
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.executors import lines
-from netwright.executors.supervisor import DOWN, UP
+from netwright.executors.post import DOWN, UP
 
 SOME = settings(max_examples=40, deadline=None)
 

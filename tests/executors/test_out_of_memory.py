@@ -15,8 +15,9 @@ from netwright.core.records import Proposal
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import supervisor
+from netwright.executors.post import Post
 from netwright.executors.processes import Processes
-from netwright.executors.supervisor import Post
+from netwright.executors.worker_process import WorkerProcess
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace
@@ -98,7 +99,7 @@ def died(tmp_path):
     """What a parent makes of the death of a worker at trial 1, and the table."""
     store = SqliteStore(str(tmp_path / "trials.sqlite"))
     store.add(Proposal((0,)), "key", 1)
-    worker = supervisor.Worker.__new__(supervisor.Worker)
+    worker = WorkerProcess.__new__(WorkerProcess)
     worker._kills, worker._sizes, worker.begun, worker.trial = 3, ", with 1 GB free", None, 1
     worker.done = 0
 

@@ -20,8 +20,8 @@ from netwright.core.refs import Reference
 from netwright.core.round_plan import MEMBERS, PLACE
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import orders
+from netwright.executors.post import ENOUGH, OUT_OF_REACH, Post
 from netwright.executors.served import ServedTable
-from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
 from netwright.executors.table_service import Serving
 from netwright.stores import playing
 from netwright.stores.remote import RemoteStore

@@ -19,9 +19,9 @@ from netwright.core import refs, remembered
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
+from netwright.executors.post import ENOUGH, OUT_OF_REACH
 from netwright.executors.slurm_job import EARLY, SIGN, watch_log, worker_name
 from netwright.executors.slurm_queue import Queue, SlurmError, seconds_left
-from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH
 from netwright.stores import served_file
 
 PATIENCE: Final = 5.0  # seconds for which the table is asked how long trials take

@@ -28,7 +28,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
 from netwright.executors import carrying, descendants, here, orders, stop_signals, supervisor
-from netwright.executors.supervisor import CANNOT_START, ENOUGH, NO_ROOM, OUT_OF_REACH, Post
+from netwright.executors.post import CANNOT_START, ENOUGH, NO_ROOM, OUT_OF_REACH, Post
 from netwright.executors.table_service import PRESENT_FOR
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file

@@ -24,7 +24,7 @@ from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.resources import Resources
 from netwright.executors import carrying, descendants, here, lines, orders
-from netwright.executors.supervisor import DOWN, ENOUGH, NO_ROOM, Post
+from netwright.executors.post import DOWN, ENOUGH, NO_ROOM, Post
 from netwright.stores.remote import TOKEN
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between looks at an empty table

@@ -20,7 +20,7 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import card_service, deaths, descendants, lines, supervisor
 from netwright.executors.card_service import Service
-from netwright.executors.supervisor import Post
+from netwright.executors.post import CANNOT_START, NO_ROOM, Post
 
 WORKER_MB: Final = 350.0  # a worker with torch (300) and its parent (50), measured on Linux, before any network
 
@@ -104,11 +104,11 @@ class Processes:
                 continue
             if code < 0:
                 self._bury(index, parent)
-            if code == supervisor.NO_ROOM:
+            if code == NO_ROOM:
                 raise WorkerError(self._without_room())
             # a parent ends on its own only over a fault of its own, say a full disk: it is not replaced for ever
             self._faults[index] = self._faults.get(index, 0) + (code > 0)
-            if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
+            if code == CANNOT_START or self._faults[index] >= supervisor.STARTS:
                 raise WorkerError(f"worker w{index} cannot start: {_last_line(self._log(index))}")
             self._parents[index] = self._launch(index)
 

@@ -22,7 +22,8 @@ from typing import Any, Final
 from netwright.core import extras, room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
-from netwright.executors import deaths, supervisor
+from netwright.executors import deaths, ray_options
+from netwright.executors.post import CANNOT_START
 from netwright.executors.ray_bridge import NEED, Duty, Terms
 from netwright.executors.ray_link import LOG, Link
 from netwright.executors.table_service import Serving
@@ -103,7 +104,7 @@ class Ray:
             raise WorkerError(f"executor.cpus is {self.cpus}; it must be at least 1")
         if not 0 <= self.port <= HIGHEST_PORT:
             raise WorkerError(f"executor.port is {self.port}; it must be from 1 to {HIGHEST_PORT}, or 0 for a free one")
-        if fault := _fault_of_address(self.address):
+        if fault := ray_options.fault_of_address(self.address):
             raise WorkerError(f"executor.address is {self.address}; {fault}")
         for name in ("gpus", "memory_mb", "trial_minutes", "silent_minutes", "stop_seconds", "patience_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -114,7 +115,7 @@ class Ray:
             raise WorkerError(f"executor.namespace is {self.namespace!r}; give letters, digits, dots and hyphens")
         if self.working_dir and not Path(self.working_dir).is_dir():
             raise WorkerError(f"executor.working_dir is {self.working_dir}; there is no such folder")
-        _numbers(self.resources)
+        ray_options.numbers(self.resources)
         extras.check("ray", *NEED)
 
     @property
@@ -128,7 +129,7 @@ class Ray:
         found: dict[str, Any] = {"num_cpus": self.cpus, "num_gpus": self.gpus}
         if self.memory_mb:
             found["memory"] = int(1e6 * self.memory_mb)
-        if named := _numbers(self.resources):
+        if named := ray_options.numbers(self.resources):
             found["resources"] = named
         return found
 
@@ -156,7 +157,9 @@ class Ray:
         self._is_leaving = self._is_idle = self._is_waiting = False
         self._finished, self._halted_at = 0, math.inf
         host = self._connected(job)
-        is_here = not self.address or _is_loopback(host)  # a Ray of this run's own has all actors on this machine
+        is_here = not self.address or ray_options.is_loopback(
+            host
+        )  # a Ray of this run's own has all actors on this machine
         host = self.host or ("127.0.0.1" if is_here else host)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
         assert self._link is not None
@@ -323,7 +326,7 @@ class Ray:
         if (finished := self._job.store.tally().finished) > self._finished:
             self._finished, self._faults = finished, {}
         self._faults[seat] = self._faults.get(seat, 0) + 1
-        if code == supervisor.CANNOT_START or self._faults[seat] >= STARTS:
+        if code == CANNOT_START or self._faults[seat] >= STARTS:
             path = _logs(self._job) / f"w{seat}.log"
             raise WorkerError(f"worker w{seat} cannot start: {deaths.last_words(path)[-500:] or 'it says nothing'}")
 
@@ -376,43 +379,4 @@ def _folder_of(job: Job) -> str:
     return tempfile.mkdtemp(prefix=prefix)
 
 
-def _is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host == "::1"
-
-
-def _fault_of_address(address: str) -> str:
-    """Why an address cannot be one of a cluster; "" where it can."""
-    if address in ("", "auto"):
-        return ""
-    host, _, port = address.rpartition(":")
-    if "://" in address:
-        return "that is Ray's protocol for clients; start this on a node of the cluster, and give its HOST:PORT"
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        return "give HOST:PORT, as `ray start` printed it, or auto"
-    if host in ("127.0.0.1", "localhost", "[::1]"):
-        return (
-            "Ray does not find itself there; give the address that `ray start` printed, or start it with "
-            "--node-ip-address=127.0.0.2"
-        )
-    return ""
-
-
-def _numbers(resources: str) -> dict[str, float]:
-    """Resources by name. Raises WorkerError for a text that is none."""
-    found: dict[str, float] = {}
-    for pair in filter(None, (each.strip() for each in resources.split(","))):
-        name, has_number, text = (each.strip() for each in pair.partition("="))
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not (name and has_number and 0 < number < math.inf) or name in found:
-            raise WorkerError(f"executor.resources is {resources!r}; give NAME=NUMBER, with commas between several")
-        if name in ("CPU", "GPU", "memory"):
-            raise WorkerError(f"executor.resources names {name}; give executor.{_OWN[name]} instead")
-        found[name] = number
-    return found
-
-
-_OWN: Final = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_mb"}
 plugin = Ray

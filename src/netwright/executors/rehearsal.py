@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from netwright import worker
-from netwright.core import building, refs, run_file
+from netwright.core import building, refs, run_file, trial_folders
 from netwright.core.errors import PutBack
 from netwright.core.protocols import UsesCards
 from netwright.core.records import Genotype, Proposal, Trial
@@ -76,7 +76,7 @@ def rehearse(told: Rehearsal, down: int, up: int) -> None:
                 return
             if result.failure:
                 sys.exit(result.message)
-            worker.remove_folder(Path(folder, "trials"), trial.id)
+            trial_folders.remove(Path(folder, "trials"), trial.id)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from netwright import worker
-from netwright.core import seeds
+from netwright.core import seeds, trial_folders
 from netwright.core.errors import PutBack, TooEarly, WorkerError
 from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job, MakesReady
 from netwright.core.records import Result, Trial
@@ -252,9 +252,9 @@ class Simulated:
             return
         trials_folder = self._job.folder / "trials"
         if result is None:
-            worker.remove_folder(trials_folder, trial.id)
+            trial_folders.remove(trials_folder, trial.id)
         else:
-            worker.clear(trials_folder, trial, result, self.evaluator)
+            trial_folders.clear(trials_folder, trial, result, self.evaluator)
 
     def _context(self, trial: Trial, number: int) -> worker.WorkerContext:
         job = self._job

@@ -1,228 +1,37 @@
 """The parent of one worker process: beats for it, enforces its limits, replaces it when it dies.
 
 It imports no torch, so it stays small and answers while the worker is busy, and it outlives whatever the worker does.
-Parent and worker speak over two pipes, in lines of JSON (`lines`). Down: "drain", upon which the worker leaves after
-the trial it is at; "stop", upon which it has that trial write down where it stands, puts it back and leaves, in a
-stated time; and the end of the pipe, at which it kills what it started and itself. Up: "ready", "start", "making",
-"report" and "end". SIGTERM says "stop" too, to the parent as to the worker.
-
-From "making" to the next "start" the worker makes something that other trials need too (`MakesReady`): that time is no
-part of the trial, whose limit begins with "start"; only silence is limited.
-
-Whatever the worker has started ends with it, at a limit or otherwise: see `descendants`.
+SIGTERM says "stop" (`post`) to it as to the worker.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import Popen
-from typing import Any, Final
+from typing import Final
 
-import psutil
-
-from netwright.core import attempts, memory, refs, resources
+from netwright.core import attempts, refs, resources
 from netwright.core.claim import Owner, Watch
 from netwright.core.errors import OutOfReach
-from netwright.core.protocols import STOP_SECONDS, Store
+from netwright.core.protocols import Store
 from netwright.core.records import Result
-from netwright.executors import deaths, descendants, lines, orders, stop_signals
+from netwright.executors import descendants, lines, orders, stop_signals
 from netwright.executors.beats import Beats, beating
 from netwright.executors.orders import Order
+from netwright.executors.post import CANNOT_START, DOWN, ENOUGH, OUT_OF_REACH, Post
 from netwright.executors.stop_signals import StopSignal
+from netwright.executors.worker_process import WorkerProcess
 
-CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
-ENOUGH: Final = 4  # exit code: it has done what it was to do, or its time is over; the search may go on
-NO_ROOM: Final = 6  # exit code: no space is left where its trials write
-OUT_OF_REACH: Final = 5  # exit code: who serves the table has not answered for as long as it was to be waited for
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
-BAD_ALLOC: Final = "std::bad_alloc"  # what C++ says of memory that cannot be had, and ends the process
-CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
-DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}, "stop": {}}
-UP: Final[Mapping[str, Mapping[str, type]]] = {
-    "ready": {},
-    "start": {"trial": int, "log": int},
-    "making": {},
-    "report": {"text": str},
-    "end": {"done": int},
-    "leave": {"code": int},
-}
-
-
-@dataclass(frozen=True)
-class Post:
-    """What a worker is told on its command line, as JSON; the rest it finds in the table.
-
-    Args:
-        address: Address of the store.
-        folder: Folder of the run.
-        name: The worker's name in the table; no two processes may have the same.
-        index: Number of the worker among those of this machine, from 0.
-        threads: Threads per trial.
-        keep: Whether to leave the folders of finished trials.
-        trial_seconds: Wall-clock limit of a trial, in seconds; 0: none.
-        silent_seconds: Longest time without a report, in seconds; 0: no limit.
-        stop_seconds: Time in which a trial that is to stop must have written down where it stands, in seconds.
-        controller: Owner of the claim whose end ends the worker, as JSON; "": the end of the standard input does.
-        log: Path of the file that the worker prints to; "": a terminal.
-        served: Whether the table is a served one, whose orders the worker follows in place of a pipe or a claim.
-        leashed: Whether the end of the standard input ends the worker also where it is a served table's.
-        trials: How many trials the worker is to do before it leaves; 0: no limit.
-        until: When it is told to stop, in seconds of this machine's monotonic clock; 0: never. It claims nothing that
-            cannot end by then, going by the median of what was measured so far.
-        carries: Whether folders of trials are carried through the served table, as `folder` is none of the run's.
-        task: Options of the run's task that are others on this machine, such as where its data lies.
-    """
-
-    address: str
-    folder: str
-    name: str
-    index: int = 0
-    threads: int = 1
-    keep: bool = False
-    trial_seconds: float = 0.0
-    silent_seconds: float = 0.0
-    stop_seconds: float = STOP_SECONDS
-    controller: str = ""
-    log: str = ""
-    served: bool = False
-    leashed: bool = False
-    trials: int = 0
-    until: float = 0.0
-    carries: bool = False
-    task: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The post as text for a command line."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> Post:
-        """Inverse of `to_json`."""
-        return Post(**json.loads(text))
-
-    @property
-    def mark(self) -> str:
-        """What stands in the environment of whatever the worker starts."""
-        return f"{self.address}|{self.name}|"
-
-
-class Worker:
-    """A running worker process, its two pipes, and what it last said."""
-
-    def __init__(self, post: Post) -> None:
-        down, self._down = os.pipe()
-        self._up, up = os.pipe()
-        self.process = Popen(
-            [sys.executable, "-u", "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(down, up),
-            env={**os.environ, descendants.MARK: post.mark, **descendants.named()},
-            start_new_session=True,  # a process group of its own, killed as a whole
-        )
-        os.close(down)
-        os.close(up)
-        self._said = lines.Reader(UP)
-        self.has_started = False
-        self.trial: int | None = None
-        self.log_start = 0  # where what the trial prints begins
-        self.activity = "starting"
-        self.heard = time.monotonic()
-        self.begun: float | None = None  # when the trial itself began; None: it has not
-        self.done = 0  # trials that it has finished
-        self.left: int | None = None  # exit code with which it leaves unasked; None: it does not
-        self._kills, self._sizes = memory.kills(), ""
-
-    @property
-    def up(self) -> int:
-        """File descriptor to wait on for news."""
-        return self._up
-
-    def listen(self) -> bool:
-        """Take in what the worker said; False at the end of the pipe."""
-        piece = os.read(self._up, 65536)
-        for message in self._said.take(piece):
-            self.has_started, self.heard = True, time.monotonic()
-            if message["say"] == "start":
-                self.trial, self.begun, self.activity = message["trial"], self.heard, ""
-                self.log_start = message["log"]
-            elif message["say"] == "making":
-                self.begun = None
-            elif message["say"] == "report":
-                self.activity = lines.shown(message["text"])
-            elif message["say"] == "leave":
-                self.left = message["code"]
-            else:
-                self.trial, self.activity = None, ""
-                self.done += message.get("done", 0)
-        return bool(piece)
-
-    def overdue(self, post: Post) -> str:
-        """Which limit the trial has passed, in words; "" when none."""
-        now = time.monotonic()
-        if self.trial is None:
-            return ""
-        if post.trial_seconds and self.begun is not None and now - self.begun > post.trial_seconds:
-            return f"stopped after its limit of {post.trial_seconds:g} s"
-        if post.silent_seconds and now - self.heard > post.silent_seconds:
-            return f"stopped after {post.silent_seconds:g} s without a report"
-        return ""
-
-    def tell(self, order: str) -> None:
-        """Tell the worker to "drain" or to "stop"."""
-        with suppress(BrokenPipeError):  # it has just died: that is seen elsewhere
-            os.write(self._down, lines.encode(order))
-
-    def kill(self) -> None:
-        """End the worker and whatever it has started, and close the pipes."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        if left := descendants.end_all():
-            print(f"netwright: these processes of the worker could not be ended: {left}", file=sys.stderr, flush=True)
-        os.close(self._down)
-        os.close(self._up)
-
-    def look(self) -> None:
-        """Take note of how many processes the kernel has killed so far, of what is free and what the worker holds."""
-        self._kills = memory.kills()
-        with suppress(psutil.Error):
-            held, free = psutil.Process(self.process.pid).memory_info().rss, memory.free()
-            self._sizes = (
-                f", at the last look with {memory.size_text(free)} free and {memory.size_text(held)} held by it"
-            )
-
-    def out_of_memory(self, words: str) -> str:
-        """What is known of that where a worker that has died did so for want of memory, in words; "": it did not.
-
-        Args:
-            words: What it died of, behind what its trial printed last.
-        """
-        if self.process.returncode == -signal.SIGKILL and memory.kills() > self._kills:
-            return f"the kernel killed its worker, as memory ran out{self._sizes}"
-        if self.process.returncode == -signal.SIGABRT and BAD_ALLOC in words:
-            return f"its worker gave up, as it got no more memory{self._sizes}"
-        return ""
-
-    def cause_of_death(self, log: str) -> str:
-        """What the worker died of, once it has; before that, what its trial printed last."""
-        try:
-            what = deaths.cause(self.process.wait(CLOSING))
-        except subprocess.TimeoutExpired:
-            what = "closed its line to the process that watches over it"
-        words = deaths.last_words(Path(log), self.log_start) if log and self.log_start >= 0 else ""
-        return f"{words}\nits worker {what}".lstrip("\n")
 
 
 @dataclass
@@ -276,7 +85,7 @@ def _hearing(store: Store, post: Post) -> Callable[[], Order]:
 def _keep_going(store: Store, post: Post, signals: StopSignal, beats: Beats) -> int:
     failed_starts, told = 0, _Orders()
     while not told.drains:
-        worker, reason = Worker(replace(post, trials=post.trials and post.trials - told.done)), ""
+        worker, reason = WorkerProcess(replace(post, trials=post.trials and post.trials - told.done)), ""
         try:
             is_wanted = _accompany(store, post, worker, told, signals, beats)
             if is_wanted and worker.trial is not None:
@@ -308,7 +117,7 @@ def _keep_going(store: Store, post: Post, signals: StopSignal, beats: Beats) -> 
     return told.code
 
 
-def _ran_out(store: Store, post: Post, worker: Worker, trial_id: int, sizes: str) -> None:
+def _ran_out(store: Store, post: Post, worker: WorkerProcess, trial_id: int, sizes: str) -> None:
     """Put the trial of a worker that died for want of memory back, to be tried otherwise, or fail it."""
     made = attempts.of(store, trial_id)
     following = made.next("machine", sizes)
@@ -323,7 +132,9 @@ def _ran_out(store: Store, post: Post, worker: Worker, trial_id: int, sizes: str
     store.put_back(post.name)
 
 
-def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals: StopSignal, beats: Beats) -> bool:
+def _accompany(
+    store: Store, post: Post, worker: WorkerProcess, told: _Orders, signals: StopSignal, beats: Beats
+) -> bool:
     """Watch until the worker ends, or is to be ended; returns whether it is still wanted."""
     reaped = 0.0
     said = lines.Reader(DOWN)

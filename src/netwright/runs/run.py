@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from netwright.core import building, objectives, refs, run_file, settings
 from netwright.core.choosing import Which
-from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.errors import BadRunFile
 from netwright.core.finals import Final
 from netwright.core.protocols import Observer, draws_networks
 from netwright.core.records import Trial
@@ -35,7 +35,7 @@ from netwright.report.history import History
 from netwright.runs import (
     beforehand,
     candidates,
-    finals,
+    exportable,
     front_training,
     latencies,
     observing,
@@ -51,7 +51,6 @@ from netwright.runs.results import RunResults
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Drained, Ended, Session, refuse_other_data, short
 from netwright.runs.timed import recognized
-from netwright.training import checkpoint
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -397,46 +396,13 @@ class Run(RunResults):
         if which.is_of_front:
             trial = candidates.chosen(self.folder, self._history(), which)[0].trial_id
         contest = self._contest() if trial is None and training is None else None
-        wanted = contest.trainings if contest else training
-        for folder in reversed(run_folder.trainings(self.folder)):
-            if wanted is not None and folder.name != wanted:
-                continue
-            with closing(run_folder.open_table(folder, "read")) as store:
-                settings = run_folder.stored_run(store, folder, self._trust)
-                settings = run_file.override(settings, "task", run_file.with_absolute_path(task or {}))
-                rows = {row.id: row for row in store.finished()}
-                found = finals.results(store, settings, folder)
-            for final in found:
-                if contest and final.genotype != contest.genotype:
-                    continue
-                if (final.reference and not contest) or (trial is not None and final.trial_id != trial):
-                    continue
-                if final.objective.split != "test" or final.folder is None:
-                    continue
-                weights, row = final.folder / checkpoint.WEIGHTS, rows[int(final.folder.name)]
-                if not weights.exists() or row.result is None:
-                    continue
-                model = export_write.TrainedModel(
-                    name=final.name,
-                    run=settings,
-                    genotype=final.genotype,
-                    weights=weights,
-                    metrics=row.result.metrics,
-                    seed=row.seed,
-                    command=final.command,
-                    verdict=contest.verdict if contest else "",
-                )
-                # an export is tested anew, which must be on the data of the training
-                refuse_other_data(folder, refs.load("task", settings.task))
-                if contest and not is_stage:
-                    self._session.say(contest.verdict)
-                repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
-                self._session.say(f"exporting {', '.join(filter(None, (final.name, final.setting)))}{repeat}")
-                return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
-        whose = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
-        place = short(self.folder)
-        named = place if trial is None else f"{place} --trial {trial}"
-        raise StoreError(f"{place} holds no trained network{whose}; train one with `netwright train {named}`")
+        found = exportable.last(self.folder, self._trust, trial=trial, training=training, contest=contest, task=task)
+        # an export is tested anew, which must be on the data of the training
+        refuse_other_data(found.folder, refs.load("task", found.model.run.task))
+        if contest and not is_stage:
+            self._session.say(contest.verdict)
+        self._session.say(f"exporting {found.told}")
+        return export_write.write(Path(out).absolute(), found.model, onnx=onnx, say=self._session.say)
 
     def _data(self) -> AbstractContextManager[str]:
         """Has data that is in memory lie in the folder, unless an error ends the block before the run begins."""

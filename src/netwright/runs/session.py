@@ -15,9 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright import worker
 from netwright.controller import Ending, Search
-from netwright.core import baselines, disk, objectives, reading, remembered, run_file
+from netwright.core import baselines, disk, objectives, reading, remembered, run_file, trial_folders
 from netwright.core.baselines import Baseline
 from netwright.core.building import Parts
 from netwright.core.claim import Claim
@@ -224,7 +223,7 @@ class Session:
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
         keeps = settings.keep == "all" or store.recall(KEPT) is not None
-        for sentence in worker.make_room(store, run.folder / "trials", keep=keeps):
+        for sentence in trial_folders.make_room(store, run.folder / "trials", keep=keeps):
             self.say(sentence)
         front = _front(store, settings, names, parts.measures)
         display = Display(
@@ -265,7 +264,7 @@ class Session:
                     self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
             if not keeps:
-                worker.sweep(store, run.folder / "trials", parts.evaluator)
+                trial_folders.sweep(store, run.folder / "trials", parts.evaluator)
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
                 earlier = remembered.number(store, "simulated_hours") or 0.0
