@@ -20,7 +20,7 @@ from netwright.data.chunks import Encoded
 from netwright.data.class_table import class_table
 from netwright.data.decode import Form
 from netwright.data.images import SPLITS, Augmentation, ImageClassification, ImageSplits, Weighting
-from netwright.data.sizes import candidates, shorter_side, smaller_or
+from netwright.data.sizes import candidates, shorter_side
 from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted
 
@@ -85,6 +85,12 @@ class Selection:
         return self.source.images(chosen[np.unique(np.linspace(0, len(chosen) - 1, count).astype(np.int64))])
 
 
+def sides_by_heads(selection: Selection) -> tuple[int, ...]:
+    """Sides of squares that images may be brought to, by the heads of `MEASURED` of them; none if none can be read."""
+    found = shorter_side(selection.some(MEASURED))
+    return candidates(found) if found else ()
+
+
 def with_channels(selection: Selection) -> tuple[Selection, int]:
     """The channels to train with unless told otherwise: 1 where `PROBED` images, spread over the data, are all gray.
 
@@ -122,8 +128,7 @@ def image_task(
     keeping: Keeping,
     weighting: Weighting = Weighting(),
     *,
-    is_resizable: bool = False,
-    own_side: int | None = None,
+    sides: Callable[[Selection], tuple[int, ...]] | None = None,
 ) -> ImageClassification:
     """The task of a selection, which is asked for when the data is first needed.
 
@@ -134,15 +139,15 @@ def image_task(
         augmentation: How training images are augmented.
         keeping: Where decoded images are kept.
         weighting: How much the images of each class count in the training loss.
-        is_resizable: Whether the task has an option that brings images to another size.
-        own_side: Side of all images before they are brought to a size, where they are squares; None: it is not known.
+        sides: Gives the sides of the squares that images may be brought to by an option of the task, ascending; none
+            where that cannot be known. None: there is no such option.
 
     Raises:
         BadReference: An option out of range.
     """
     keeping.check()
     augmentation = augmentation.fitted(form.height, form.width, form.channels)
-    prepared = _Prepared(selection, form, keeping, is_resizable, own_side)
+    prepared = _Prepared(selection, form, keeping, sides)
     io = IO(form.channels, form.height, form.width, len(classes))
     made = ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
     return replace(made, undecoded=prepared)
@@ -153,8 +158,7 @@ class _Prepared:
     make_selection: Callable[[], Selection]
     form: Form
     keeping: Keeping
-    is_resizable: bool
-    own_side: int | None
+    sides: Callable[[Selection], tuple[int, ...]] | None
 
     @cached_property
     def selection(self) -> Selection:
@@ -169,12 +173,9 @@ class _Prepared:
         return tuple(np.bincount(labels[positions], minlength=len(self.selection.classes)).tolist())
 
     def sizes(self) -> tuple[int, ...]:
-        """Sides that the images may be brought to, by the heads of MEASURED of them, spread over the data."""
-        if self.own_side is not None:
-            return smaller_or(self.own_side)
-        own = max(self.form.height, self.form.width)
-        found = shorter_side(self.selection.some(MEASURED)) if self.is_resizable else None
-        return candidates(found) if found else (own,)
+        """Sides that the images may be brought to: where none are known, their longer one alone."""
+        found = self.sides(self.selection) if self.sides else ()
+        return found or (max(self.form.height, self.form.width),)
 
     def prepare(self) -> Iterator[str]:
         yield self._estimate()

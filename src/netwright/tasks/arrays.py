@@ -23,6 +23,7 @@ from netwright.data.folder_names import kind_of
 from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.options import check_least, check_limit, checked_shares, located, recognizing, spread
 from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.sizes import smaller_or
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import DOES, counted, listed, shortened
 
@@ -77,10 +78,12 @@ def arrays(
     check_least(split_seed=(split_seed, 0), **({} if size is None else {"size": (size, 4)}))
     shares = checked_shares(valid, test)
     selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
-    own_side = form.height if form.height == form.width else None  # other forms stay, unless the user says a size
+    # other forms than squares stay, unless the user says a size
+    sides = smaller_or(form.height) if form.height == form.width else ()
     form = replace(form, fit=fit) if size is None else Form(form.channels, size, size, fit)
     keeping = Keeping(cache, memory_share)
-    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting, own_side=own_side)
+    classes = selection.classes
+    return image_task(lambda: selection, form, classes, augmentation, keeping, weighting, sides=lambda _: sides)
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> tuple[Selection, Form]:

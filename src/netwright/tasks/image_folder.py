@@ -19,7 +19,7 @@ from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.inventory import taken, told
 from netwright.data.layout import EVERY, arranged
 from netwright.data.options import check_least, check_limit, checked_shares, located, recognizing, spread
-from netwright.data.preparation import Keeping, Selection, image_task, with_channels
+from netwright.data.preparation import Keeping, Selection, image_task, sides_by_heads, with_channels
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import printable
 from netwright.data.tree import composed, first_images, scan
@@ -79,7 +79,9 @@ def image_folder(
     keeping = Keeping(cache, memory_share, broken_share)
     selection, chosen = with_channels(selection) if channels is None else (selection, channels)
     form = Form(chosen, size, size, fit)
-    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting, is_resizable=True)
+    return image_task(
+        lambda: selection, form, selection.classes, augmentation, keeping, weighting, sides=sides_by_heads
+    )
 
 
 def _selection(
