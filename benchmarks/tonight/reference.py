@@ -119,7 +119,7 @@ def play(
     metric = {"accuracy": "valid_accuracy", "balanced": "valid_balanced_accuracy"}[given.metric]
     _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None)
     space = refs.load("space", _reference(final["space"]))
-    genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[0]
+    genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[final.get("start", 0)]
     genotype = scaled(space.genes, genotype, choice["width"])
     takes = refs.options_of(refs.locate("evaluator", "training"))
     settings = dict(final["evaluator"])
@@ -185,9 +185,11 @@ def main() -> None:
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
     parser.add_argument("--final", type=Path)
     parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
+    parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
     given = parser.parse_args()
     count = int((data.read(given.name, given.data).split != data.TEST).sum())
     final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else of_timed_runs(count)
+    final["start"] = given.start
     if given.size:
         final["task"] = final.get("task", {}) | {"size": given.size}
     metric = {"accuracy": "accuracy", "balanced": "balanced_accuracy"}[data.SETS[given.name].metric]

@@ -32,10 +32,13 @@ PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
 SLOWER, LATER = 1.25, 1.5
 
+# Steps are those of the reference. What a search finds has two to four times as many in the same time, since most
+# starts of the default space cost so much less.
 ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 4
 FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
-FIRST_STEPS: Final = 150  # of the reference, below which a rung says nothing
+FIRST_STEPS: Final = 70  # of the reference, below which a rung says nothing
+DIVIDED_STEPS: Final = 150  # on each of several divisions of the images, below which networks come first
 TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
 FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
@@ -54,9 +57,9 @@ LEAST_BATCH: Final = 8
 
 LEAST_STEPS: Final = 200  # of the reference, which a training in full must have
 LEAST_FINAL: Final = 5.0  # seconds of it
-# of the reference in its last training, which decide how large images may be; chosen between 2,200 of CIFAR's classes 0
-# to 3 at 32 pixels, which do worse than more steps at 24, and 2,900 of characters at 28, which do better
-WANTED_STEPS: Final = 2_500
+# of the reference in its last training, which decide how large images may be: `tonight.reference train cifar0to3small`
+# with `--size` and `--start` compares sizes for the networks that a search begins from
+WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
 
 
@@ -117,15 +120,10 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         )
     search = usable * _search_share(left)
     contest = usable - search
-    lowest, splits = _lowest(search, given.workers, step), 1
+    is_divided = _is_divided(usable, left, given.workers, step, given.train + given.valid)
+    lowest = _lowest(search, given.workers, step, is_divided=is_divided)
+    splits = SPLITS if is_divided else 1
     finalists, rank, final = _heats(contest, given.workers, left, step, splits)
-    if given.train + given.valid < RESPLIT_BELOW:
-        divided, heats = (
-            _lowest(search, given.workers, step * SPLITS),
-            _heats(contest, given.workers, left, step, SPLITS),
-        )
-        if divided * FEWEST <= search * given.workers and heats[1] >= SPLITS * RANKED_STEPS * step:
-            lowest, splits, (finalists, rank, final) = divided, SPLITS, heats
     rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
         hours=given.hours,
@@ -149,8 +147,9 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
 def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: int) -> Speed:
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
-    The last trainings must see them often enough, and trials on the lowest rung be many and short. Of equal sizes the
-    faster precision is taken.
+    The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are no
+    larger than leaves time for several divisions of them, where any size does. Of equal sizes the faster precision is
+    taken.
 
     Args:
         speeds: Speeds at sizes and precisions, at least one.
@@ -170,7 +169,8 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
         for speed in fastest
         if speed.image_seconds * wanted <= seconds and speed.image_seconds * batch * FIRST_STEPS <= first
     ]
-    return max(fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
+    divided = [s for s in fitting if _is_divided(usable, total, workers, s.image_seconds * batch, images)]
+    return max(divided or fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
 
 
 def probe_seconds(hours: float) -> float:
@@ -308,10 +308,20 @@ def _rungs(search: float, rank: float, workers: int, lowest: float) -> tuple[int
     return tuple(sorted({max(1, min(rung, round(search * workers))) for rung in wanted}))
 
 
-def _lowest(search: float, workers: int, step: float) -> float:
+def _lowest(search: float, workers: int, step: float, *, is_divided: bool) -> float:
     """Seconds of a trial on the lowest rung: more where the search would otherwise have more than enough trials."""
-    least, most = FIRST_RUNG
-    return min(most, max(least, FIRST_STEPS * step, search * workers / PLENTY))
+    least = SPLITS * DIVIDED_STEPS * step if is_divided else FIRST_STEPS * step
+    shortest, longest = FIRST_RUNG
+    return min(longest, max(shortest, least, search * workers / PLENTY))
+
+
+def _is_divided(usable: float, left: float, workers: int, step: float, images: int) -> bool:
+    """Whether images are few, and time is enough, for trainings on several divisions of them."""
+    search = usable * _search_share(left)
+    lowest = _lowest(search, workers, step, is_divided=True)
+    _, rank, _ = _heats(usable - search, workers, left, step, SPLITS)
+    is_time = lowest * FEWEST <= search * workers and rank >= SPLITS * RANKED_STEPS * step
+    return images < RESPLIT_BELOW and is_time
 
 
 def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
