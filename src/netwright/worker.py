@@ -197,9 +197,10 @@ def _run(
         elif attempt.ran_out:
             result = replace(result, message=attempt.noted(result.message))
     # first: with the result, another trial may be asked that continues this one
-    is_left = keep or trial_folders.leaves_state(trial, result, evaluator)
-    if carrier is not None and is_left and not carrier.send(trial.id):
-        return result  # without what it has left, which is another worker's by now, it must not count
+    if carrier is not None:
+        is_left = keep or trial_folders.leaves_state(trial, result, evaluator)
+        if is_left and not carrier.send(trial.id):
+            return result  # without what it has left, which is another worker's by now, it must not count
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:

@@ -29,9 +29,14 @@ class Carries(Protocol):
         """Remove the folder of a trial from that of the run."""
 
 
+def name_of(trial_id: int) -> str:
+    """Name of the folder of a trial."""
+    return f"{trial_id:06d}"
+
+
 def folder_of(trials_folder: Path, trial_id: int) -> Path:
     """The folder of a trial, which need not be there."""
-    return trials_folder / f"{trial_id:06d}"
+    return trials_folder / name_of(trial_id)
 
 
 def remove(trials_folder: Path, trial_id: int) -> None:

@@ -27,6 +27,7 @@ from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.trained_rounds import SHARED
+from netwright.core.trial_folders import name_of
 
 PIECE: Final = 2**20  # bytes of a file in one message
 MOST_FILES: Final = 10_000  # of a folder
@@ -205,7 +206,7 @@ class Carrier:
     def bring(self, trial: Trial) -> None:
         """Bring what a trial left when it was put back, and what the one has left that it continues."""
         for trial_id in filter(None, (trial.id, trial.proposal.continues)):
-            self._again(partial(self._fetch_anew, f"trials/{_name(trial_id)}", self._trials / _name(trial_id)))
+            self._again(partial(self._fetch_anew, f"trials/{name_of(trial_id)}", self._trials / name_of(trial_id)))
 
     def send(self, trial_id: int) -> bool:
         """Send what a trial has left, which takes the place of what was there before, and what it shares.
@@ -213,16 +214,16 @@ class Carrier:
         Returns:
             False where it was not taken, as another worker is at the trial by now.
         """
-        folder, is_kept = self._trials / _name(trial_id), True
+        folder, is_kept = self._trials / name_of(trial_id), True
         if found := _files(folder):
-            is_kept = self._again(partial(self._send, f"trials/{_name(trial_id)}", folder, list(found)))
+            is_kept = self._again(partial(self._send, f"trials/{name_of(trial_id)}", folder, list(found)))
         if self._has_shared:
             self.send_shared()
         return is_kept
 
     def remove(self, trial_id: int) -> None:
         """Remove the folder of a trial there."""
-        self._call("remove_files", f"trials/{_name(trial_id)}")
+        self._call("remove_files", f"trials/{name_of(trial_id)}")
 
     def bring_shared(self) -> None:
         """Bring what trials of the run share, as far as it is not here."""
@@ -344,10 +345,6 @@ def _checked(name: str) -> str:
     if not is_plain or any(part in ("", ".", "..") for part in parts) or ":" in parts[0]:
         raise StoreError(f"{name!r:.100} is no name of a file within a folder")
     return name
-
-
-def _name(trial_id: int) -> str:
-    return f"{trial_id:06d}"
 
 
 def _put_in_place(draft: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import genes, in_full, objectives, remembered, whereabouts
+from netwright.core import genes, in_full, objectives, remembered, trial_folders, whereabouts
 from netwright.core.finals import Candidate, Final, Measured, Repetition
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
@@ -80,7 +80,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 sd=_deviation(values),
                 n=len(values),
                 reference=candidate.is_reference,
-                folder=folder / "trials" / f"{rows[0].id:06d}",
+                folder=trial_folders.folder_of(folder / "trials", rows[0].id),
                 command=command,
                 way=genes.digest(f"{whereabouts.without(run.task)} {way}"),
                 repetitions=tuple(listed),

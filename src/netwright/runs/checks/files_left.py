@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from netwright.core import files, left, sealed, trained_rounds
+from netwright.core import files, left, sealed, trained_rounds, trial_folders
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
@@ -175,7 +175,7 @@ def _has_files(place: Path) -> bool:
 
 
 def _path(folder: Path, number: int) -> Path:
-    return folder / "trials" / f"{number:06d}"
+    return trial_folders.folder_of(folder / "trials", number)
 
 
 def _folders(folder: Path) -> Iterable[Path]:

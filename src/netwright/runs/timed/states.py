@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from netwright.core import trial_folders
 from netwright.core.records import STEPS_DONE
 from netwright.runs import run_folder
 from netwright.training import distillation, promotion
@@ -38,7 +39,8 @@ def of_search(folder: Path, keys: frozenset[str]) -> dict[str, Begun]:
     found: dict[str, Begun] = {}
     with closing(run_folder.open_table(folder, "read")) as store:
         for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
-            place, budget = folder / "trials" / f"{row.id:06d}", float(row.proposal.budget or 0)
+            place = trial_folders.folder_of(folder / "trials", row.id)
+            budget = float(row.proposal.budget or 0)
             if promotion.end_of(place, 0).exists() and (row.key not in found or budget > found[row.key].seconds):
                 found[row.key] = Begun(place, budget, budget)
     return found

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError
 from scipy.special import stdtrit
 
-from netwright.core import left
+from netwright.core import left, trial_folders
 from netwright.core.finals import Final
 from netwright.core.objectives import Objective
 from netwright.data import outcome
@@ -63,7 +63,7 @@ def outcomes(final: Final) -> list[Outcome]:
         rows = {row.seed: row.id for row in store.finished()}
     found = []
     for each in final.repetitions:
-        folder = final.folder.parent / f"{rows[each.seed]:06d}" if each.seed in rows else None
+        folder = trial_folders.folder_of(final.folder.parent, rows[each.seed]) if each.seed in rows else None
         if folder is None or not (folder / outcome.OUTCOME).exists() or left.fault(folder, each.seed):
             return []
         try:
