@@ -67,7 +67,9 @@ def test_labels_neither_overlap_nor_leave_the_figure(classes, name):
     axes = figure.axes[0]
     assert not overlap(figure, axes.get_yticklabels())
     width, height = figure.canvas.get_width_height()
-    for label in (*axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label, axes.yaxis.label):
+    shares = figure.axes[1].get_yticklabels()
+    assert [label.get_text() for label in shares][-1] == "100%"
+    for label in (*axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label, axes.yaxis.label, *shares):
         box = label.get_window_extent()
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, label.get_text()
     if not axes.get_xticklabels()[0].get_rotation() % 90:

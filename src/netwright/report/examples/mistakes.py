@@ -28,6 +28,7 @@ WIDEST = 13.1  # inches, of one that grows so that its classes can be named
 SMALLEST = 7.5  # points, 10 pixels of a page; smaller labels are left out
 LABEL = 1.7  # inches, of the longest class name
 GAP = 0.08  # inches, between things that belong together
+BESIDE = 0.85  # inches, of the scale of colors with its shares, right of a matrix
 
 COLUMNS = 6
 TILE = 1.5  # inches, the longer side of a picture
@@ -59,7 +60,7 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     angle = 0 if labels and longest < cell - GAP else 45 if number <= NUMBERED else 90 if labels else 0
     below = {0: 0.15, 45: 0.72 * longest + GAP, 90: longest}[angle]
     left, bottom, side = longest + 0.4, below + 0.42, cell * number
-    figure = Figure(figsize=(left + side + 0.75, max(bottom + side + 0.1, 1.5)), facecolor="white")
+    figure = Figure(figsize=(left + side + BESIDE, max(bottom + side + 0.1, 1.5)), facecolor="white")
     axes = _axes(figure, left, bottom, side, side)
     axes.imshow(
         np.sqrt(confusion.shares(counts)),
