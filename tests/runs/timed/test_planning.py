@@ -142,16 +142,28 @@ def test_cheap_networks_decide_how_large_images_are():
 
 
 @given(st.floats(0.02, 10), st.integers(1, 8), st.integers(20, 2_900), st.floats(1e-7, 1e-5))
-def test_few_images_are_divided_where_any_size_leaves_time_for_it(hours, workers, images, factor):
+def test_few_images_are_divided_where_one_size_less_leaves_time_for_it(hours, workers, images, factor):
     """And leave time for trials then."""
-    speeds = [speed(side**2 * factor, side) for side in (24, 32, 48, 64, 96)]
+    sides = (24, 32, 48, 64, 96)
+    speeds = [speed(side**2 * factor, side) for side in sides]
     given = Circumstances(hours, 0.0, workers, 1, images - images // 5, images // 5)
-    chosen = plans.chosen_speed(speeds, hours, workers, given.train)
+    chosen = plans.chosen_speed(speeds, hours, workers, images)
     assume((plan := planned(given, chosen.image_seconds)) is not None)
-    smallest = planned(given, speeds[0].image_seconds)
-    assert smallest.splits == 1 or plan.splits == plans.SPLITS
+    below = speeds[max(0, sides.index(chosen.side) - 1)]
+    smaller = planned(given, below.image_seconds)
+    assert plan.splits == plans.SPLITS or smaller.splits == 1
     if plan.splits > 1:
         assert plan.trials >= 8
+
+
+@given(st.floats(0.02, 5), st.integers(1, 8), st.integers(20, 5_000), st.floats(1e-7, 1e-5), st.floats(1, 5))
+def test_more_time_never_gives_much_smaller_images(hours, workers, images, factor, more):
+    """By one size, where that leaves time for several divisions of few images; more hours or a faster machine alike."""
+    speeds = [speed(side**2 * factor, side) for side in (24, 32, 48, 64, 96)]
+    faster = [speed(each.image_seconds / more, each.side) for each in speeds]
+    least = plans.DIVIDED_SIDE * plans.chosen_speed(speeds, hours, workers, images).side
+    assert plans.chosen_speed(speeds, hours * more, workers, images).side >= least
+    assert plans.chosen_speed(faster, hours, workers, images).side >= least
 
 
 def test_of_one_size_the_faster_precision_is_taken():

@@ -61,6 +61,7 @@ LEAST_FINAL: Final = 5.0  # seconds of it
 # with `--size` and `--start` compares sizes for the networks that a search begins from
 WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
+DIVIDED_SIDE: Final = 0.65  # of the largest that fit, which few images have at least, to be divided: one size less
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,8 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
 def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: int) -> Speed:
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
-    The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are no
-    larger than leaves time for several divisions of them, where any size does. Of equal sizes the faster precision is
-    taken.
+    The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are one
+    size smaller where only that leaves time for several divisions of them. Of equal sizes the faster precision is taken.
 
     Args:
         speeds: Speeds at sizes and precisions, at least one.
@@ -169,8 +169,16 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
         for speed in fastest
         if speed.image_seconds * wanted <= seconds and speed.image_seconds * batch * FIRST_STEPS <= first
     ]
-    divided = [s for s in fitting if _is_divided(usable, total, workers, s.image_seconds * batch, images)]
-    return max(divided or fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
+    if not fitting:
+        return min(fastest, key=_side)
+    largest = max(fitting, key=_side)
+    divided = [
+        speed
+        for speed in fitting
+        if speed.side >= DIVIDED_SIDE * largest.side
+        and _is_divided(usable, total, workers, speed.image_seconds * batch, images)
+    ]
+    return max(divided, key=_side, default=largest)
 
 
 def probe_seconds(hours: float) -> float:
@@ -338,6 +346,10 @@ def _tenths(seconds: float) -> float:
 
 def _image_seconds(speed: Speed) -> float:
     return speed.image_seconds
+
+
+def _side(speed: Speed) -> int:
+    return speed.side
 
 
 def _hours(hours: float) -> str:
