@@ -149,7 +149,8 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
     The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are one
-    size smaller where only that leaves time for several divisions of them. Of equal sizes the faster precision is taken.
+    size smaller where only that leaves time for several divisions of them. Of equal sizes the faster precision is
+    taken.
 
     Args:
         speeds: Speeds at sizes and precisions, at least one.
