@@ -81,14 +81,15 @@ def test_reports_are_plain_or_refused_in_a_sentence(step, metrics):
     try:
         found = returned.reported(step, metrics)
     except TypeError as refusal:
-        assert str(refusal).startswith("context.report was given ") and "\n" not in str(refusal)
+        message = str(refusal)
+        assert message.startswith("context.report was given ") and "\n" not in message
     else:
         assert type(found[0]) is int
         assert all(type(name) is str and type(value) is float for name, value in found[1].items())
 
 
 def test_values_that_cannot_be_shown_are_refused_all_the_same():
-    with pytest.raises(TypeError, match="a value that cannot be shown .Strange.; it must be a number"):
+    with pytest.raises(TypeError, match=r"cannot be shown [(]Strange[)]; it must be a number"):
         returned.checked(Result({"a": Strange()}), 1.0)
     with pytest.raises(TypeError, match="Strange"):
         returned.reported(1, Strange())
