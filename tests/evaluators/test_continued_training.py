@@ -55,6 +55,7 @@ def _exact(result):
         {"ema": 0.9, "curve_every": 1},
         {"schedule": "constant", "cooldown": 0.5, "averaging": 0.5, "nesterov": True, "decay_on": "weights"},
         {"optimizer": "rmsprop", "lr": 0.01, "schedule": "exponential", "warmup": 0.5, "clip": 1.0},
+        {"optimizer": "muon", "schedule": "exponential", "warmup": 0.5, "averaging": 0.2},
         {"space": REGULARIZED, "genotype": (0,), "drop_path_keep": 0.6, "dropout": 0.3, "auxiliary": 0.4, "ema": 0.9},
         {"space": GENERATORS, "genotype": GENERATOR, "dropout": 0.2},
     ],

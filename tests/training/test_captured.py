@@ -105,6 +105,7 @@ def _state(descent):
         {},
         RICH,
         RICH | {"optimizer": "rmsprop", "accumulate": 1},
+        RICH | {"optimizer": "muon", "nesterov": False},
         RICH | {"ema": 0.9, "averaging": 0.0, "drop_path_version": "v2", "nesterov": True},
         {"precision": "bfloat16", "mixing": 0.5, "lr": 0.01},
         {"precision": "float16", "clip": 0.1, "lr": 0.01},

@@ -177,13 +177,13 @@ def test_the_average_follows_and_is_lent():
     assert torch.equal(_weights(network), own)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "muon"])
 @pytest.mark.parametrize("clip", [0.0, 5.0])
 @pytest.mark.parametrize("place", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_low_precision_trains_nearly_the_same(precision, place, clip, optimizer):
     losses, (images, targets) = {}, _batch()
-    rate = {"sgd": 0.1, "rmsprop": 0.01}[optimizer]
+    rate = 0.01 if optimizer == "rmsprop" else 0.1
     for used in ("float32", precision):
         network = _network().to(place)
         descent = _descent(network, precision=used, auxiliary=0.4, clip=clip, optimizer=optimizer, lr=rate)

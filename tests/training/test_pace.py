@@ -98,7 +98,9 @@ def test_numbers_that_are_no_pace_are_refused(numbers):
         Pace.of(numbers)
 
 
-@pytest.mark.parametrize("settings", [{}, {"precision": "bfloat16"}, {"optimizer": "rmsprop", "averaging": 0.2}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"precision": "bfloat16"}, {"optimizer": "rmsprop", "averaging": 0.2}, {"optimizer": "muon"}]
+)
 @pytest.mark.parametrize("task", [digits(train_limit=50), pace.Noise(IMAGES)])
 def test_a_measurement_is_the_median_of_real_steps(task, settings):
     plan = ResidualSpace().plan((4, 1), task.io)

@@ -9,6 +9,7 @@ from torch import nn
 from netwright.core.errors import BadReference
 from netwright.training import settings as step_settings
 from netwright.training.epochs import EvenEpochs
+from netwright.training.muon import Muon
 from netwright.training.rmsprop import RMSProp
 from netwright.training.settings import StepSettings
 
@@ -28,6 +29,9 @@ def test_optimizers_have_the_stated_numbers():
     )
     assert isinstance(made, RMSProp)
     assert [made.defaults[name] for name in ("lr", "epsilon", "decay", "momentum")] == [0.001, 1.0, 0.8, 0.7]
+    turning = step_settings.optimizer(StepSettings(optimizer="muon", lr=0.2, momentum=0.8, weight_decay=5e-4), network)
+    assert isinstance(turning, Muon)
+    assert [turning.defaults[name] for name in ("lr", "momentum", "weight_decay")] == [0.2, 0.8, 5e-4]
 
 
 def test_exponential_falls_after_every_so_many_epochs():
@@ -42,7 +46,7 @@ def test_a_constant_rate_falls_over_its_cooldown_alone():
     assert _rates(4, 1, schedule="constant") == [1.0] * 4
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "muon"])
 def test_weight_decay_can_spare_normalizations_and_biases(optimizer):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 1))
     before = [value.detach().clone() for value in network.parameters()]
@@ -109,6 +113,7 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
         ({"averaging": 0.1, "ema": 0.9}, "evaluator.ema and evaluator.averaging both average the weights; set one"),
         ({"nesterov": True, "momentum": 0.0}, "evaluator.nesterov is true, which is for the optimizer sgd with a"),
         ({"nesterov": True, "optimizer": "rmsprop"}, "evaluator.nesterov is true, which is for the optimizer sgd"),
+        ({"nesterov": True, "optimizer": "muon"}, "evaluator.nesterov is true, which is for the optimizer sgd"),
         ({"clip_penalty": True}, "evaluator.clip_penalty is true, but evaluator.clip is 0, so that nothing is clipped"),
         ({"momentum": math.nan}, "evaluator.momentum is nan; it must be at least 0"),
     ],

@@ -50,7 +50,7 @@ from netwright.training.feeding import BatchesBy
 from netwright.training.held_round import HeldRound
 from netwright.training.loop import Diverged, Stopped
 from netwright.training.path_sampling import Way
-from netwright.training.settings import Schedule
+from netwright.training.settings import Optimizer, Schedule
 from netwright.training.shared_programs import ProgramName, ScoredOn, SharedProgram, Statistics
 from netwright.training.shared_training import RoundsTraining
 from netwright.training.supernet import shared_by
@@ -151,7 +151,7 @@ class SharedWeightsTraining:
     split_gene: int | None = None
     joint_share: float | None = None
     batch: int | None = None
-    optimizer: Literal["sgd", "rmsprop"] | None = None
+    optimizer: Optimizer | None = None
     lr: float | None = None
     momentum: float | None = None
     nesterov: bool | None = None

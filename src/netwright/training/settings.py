@@ -21,9 +21,11 @@ from netwright.plans.plan import Plan, is_auxiliary
 from netwright.plans.regularization import DROPOUTS, Regularization
 from netwright.training import averages, device, schedules
 from netwright.training.epochs import Epochs
+from netwright.training.muon import Muon
 from netwright.training.rmsprop import RMSProp
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Optimizer = Literal["sgd", "rmsprop", "muon"]
 Schedule = Literal["cosine", "step", "exponential", "constant", "restarts"]
 BATCHES = (32, 64, 128)  # that a search may choose from
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate", "mixing_alpha")
@@ -54,11 +56,12 @@ class StepSettings:
 
     Args:
         batch: Examples per optimizer step, over all processes and accumulated parts.
-        optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
+        optimizer: "sgd"; "rmsprop" in TensorFlow's form, see `training.rmsprop`; or "muon", which turns kernels of
+            convolutions by orthogonal matrices, and takes Nesterov's momentum for the rest, see `training.muon`.
         lr: Initial learning rate.
-        momentum: Momentum of either optimizer, in [0, 1).
+        momentum: Momentum, in [0, 1); Muon has its own for kernels.
         nesterov: Whether SGD's momentum is Nesterov's, in the form of Sutskever et al. 2013.
-        weight_decay: Factor of the L2 penalty.
+        weight_decay: Factor of the L2 penalty; kernels that Muon turns keep their norm instead.
         decay_on: What it acts on: "all" parameters; "weights": those of convolutions and linear layers, and neither
             biases nor the scales and shifts of normalizations (He et al. 2019, section 3.1).
         decay: Decay of RMSProp's mean of squared gradients, in [0, 1).
@@ -116,7 +119,7 @@ class StepSettings:
     """
 
     batch: int = 64
-    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     nesterov: bool = False
@@ -219,7 +222,7 @@ class StepSettings:
     @property
     def copies(self) -> int:
         """How many times the size of the weights training holds: weights, gradients, momenta, averages."""
-        states = 2 if self.optimizer == "rmsprop" else int(self.momentum > 0)
+        states = {"rmsprop": 2, "muon": 1}.get(self.optimizer, int(self.momentum > 0))
         return 2 + states + (self.average is not None)
 
     @property
@@ -291,6 +294,8 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
     if settings.optimizer == "rmsprop":
         options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
         return RMSProp(_groups(settings, network), settings.lr, weight_decay=weight_decay, **options)
+    if settings.optimizer == "muon":
+        return Muon(_groups(settings, network), settings.lr, momentum=momentum, weight_decay=weight_decay)
     made = torch.optim.SGD(
         _groups(settings, network),
         settings.lr,
