@@ -102,7 +102,7 @@ def is_kernel(weight: Tensor) -> bool:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the orthogonal matrix that is nearest to this one, by Newton and Schulz's iteration.
+    """About the orthogonal matrix that is nearest to this one, by an iteration like Newton's and Schulz's.
 
     Args:
         matrix: Shape (rows, columns), of any norm.
@@ -112,8 +112,12 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     first, second, third = FACTORS
     is_high = matrix.shape[0] > matrix.shape[1]
-    found = (matrix.T if is_high else matrix) / (matrix.norm() + LEAST)
+    unit = (matrix.T if is_high else matrix) / (matrix.norm() + LEAST)
+    # X is multiplied by polynomials in X X^T from the left, so only these small squares are multiplied in between
+    square, one = unit @ unit.T, torch.eye(len(unit), dtype=unit.dtype, device=unit.device)
+    product = one
     for _ in range(ITERATIONS):
-        square = found @ found.T
-        found = first * found + (second * square + third * square @ square) @ found
+        factor = torch.addmm(first * one + second * square, square, square, alpha=third)
+        product, square = factor @ product, factor @ square @ factor
+    found = product @ unit
     return found.T if is_high else found
