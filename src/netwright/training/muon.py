@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-SHARE: Final = 0.3  # of the learning rate: by this share of its norm a kernel is turned in a step
+SHARE: Final = 0.6  # of the learning rate: by this share of its norm a kernel is turned in a step
 MOMENTUM: Final = 0.6  # of kernels
 ITERATIONS: Final = 5
 FACTORS: Final = (3.4445, -4.7750, 2.0315)  # of a polynomial that brings singular values into 0.7 to 1.2 in so many
@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
 
         m = 0.6 * m + g
         u = orthogonal(g + 0.6 * m)
-        v = w - 0.3 * lr * |w| * u / |u|
+        v = w - 0.6 * lr * |w| * u / |u|
         w = v * |w| / |v|
 
     A kernel keeps the norm that it began with, so weight decay has nothing to do there; a normalization behind it

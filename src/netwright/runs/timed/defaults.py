@@ -21,8 +21,8 @@ SETTINGS: Final = tuple(
 )
 # of every training of a timed run
 TRAINING: Final[Mapping[str, Any]] = {
+    "optimizer": "muon",
     "schedule": "constant",
-    "nesterov": True,
     "weight_decay": 5e-4,
     "label_smoothing": 0.1,
     "decay_on": "weights",
