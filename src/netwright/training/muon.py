@@ -3,6 +3,7 @@
 The gradient of a kernel, seen as a matrix, has few large singular values; a step along it changes little else. Muon
 takes the momentum's nearest orthogonal matrix in its place, so that rare directions are learned as fast as frequent
 ones. Networks of convolutions come to the same accuracy in fewer steps, for some products of small matrices more.
+torch's own, which it has from 2.9 on, takes no kernels, and does not hold their norms.
 """
 
 from __future__ import annotations
