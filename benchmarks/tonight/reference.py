@@ -165,12 +165,12 @@ def sizes_of_timed_runs(name: str, folder: Path, seconds: float) -> dict[str, in
 
     named = _task(name, folder, {})
     task = refs.load("task", named)
-    sides, count = task.candidate_sizes(), sum(task.expected_counts("train+valid"))
+    sides, (train, valid) = task.candidate_sizes(), [sum(task.expected_counts(split)) for split in ("train", "valid")]
     if len(sides) == 1:
         return {}
     patience = probe.Patience(timetable.probe_seconds(seconds / 3600))
-    found = probe.speeds(suited.distorted(named, task), sides, timetable.batch_for(count), 1, patience)
-    side = timetable.chosen_speed(found, seconds / 3600, 1, count).side
+    found = probe.speeds(suited.distorted(named, task), sides, timetable.batch_for(train), 1, patience)
+    side = timetable.chosen_speed(found, seconds / 3600, 1, train, valid).side
     return {} if side == sides[-1] else {"side": side}
 
 

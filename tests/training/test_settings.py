@@ -46,7 +46,24 @@ def test_a_constant_rate_falls_over_its_cooldown_alone():
     assert _rates(4, 1, schedule="constant") == [1.0] * 4
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "muon"])
+def test_muon_turns_the_kernels_of_convolutions_that_join_all_their_channels():
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.Conv2d(8, 8, 1, groups=2),
+        nn.Conv2d(8, 4, 1),
+        nn.Linear(4, 2),
+    )
+    made = step_settings.optimizer(StepSettings(optimizer="muon"), network)
+    turned = [weight for group in made.param_groups if group["turned"] for weight in group["params"]]
+    assert list(map(id, turned)) == [id(network[0].weight), id(network[3].weight)]
+    everything = [id(weight) for group in made.param_groups for weight in group["params"]]
+    assert sorted(everything) == sorted(map(id, network.parameters()))
+    penalized = list(map(id, step_settings.penalized(StepSettings(optimizer="muon", decay_on="weights"), network)))
+    assert penalized == [id(network[at].weight) for at in (1, 2, 4)], "also where whoever clips adds the penalty"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 def test_weight_decay_can_spare_normalizations_and_biases(optimizer):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 1))
     before = [value.detach().clone() for value in network.parameters()]

@@ -295,7 +295,8 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
         options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
         return RMSProp(_groups(settings, network), settings.lr, weight_decay=weight_decay, **options)
     if settings.optimizer == "muon":
-        return Muon(_groups(settings, network), settings.lr, momentum=momentum, weight_decay=weight_decay)
+        groups = [*_groups(settings, network), {"params": _turned(settings, network), "turned": True}]
+        return Muon(groups, settings.lr, momentum=momentum, weight_decay=weight_decay)
     made = torch.optim.SGD(
         _groups(settings, network),
         settings.lr,
@@ -321,17 +322,26 @@ def begin(settings: StepSettings, network: nn.Module, optimizer: torch.optim.Opt
 
 
 def _groups(settings: StepSettings, network: nn.Module) -> list[dict[str, Any]]:
-    """The network's parameters, those without weight decay in a group of their own: they are lists of numbers."""
-    parameters = list(network.parameters())
+    """The network's parameters but what Muon turns; those without weight decay, lists of numbers, have their group."""
     if settings.decay_on == "all":
-        return [{"params": parameters}]
-    others = [each for each in parameters if each.dim() <= 1]
+        return [{"params": penalized(settings, network)}]
+    others = [each for each in network.parameters() if each.dim() <= 1]
     return [{"params": penalized(settings, network)}, {"params": others, "weight_decay": 0.0}]
 
 
 def penalized(settings: StepSettings, network: nn.Module) -> list[nn.Parameter]:
     """The parameters that the L2 penalty acts on."""
-    return [each for each in network.parameters() if settings.decay_on == "all" or each.dim() > 1]
+    turned = set(map(id, _turned(settings, network)))
+    decays = [each for each in network.parameters() if settings.decay_on == "all" or each.dim() > 1]
+    return [each for each in decays if id(each) not in turned]
+
+
+def _turned(settings: StepSettings, network: nn.Module) -> list[nn.Parameter]:
+    """The kernels that Muon turns: of convolutions that join all their channels, and so are one matrix each."""
+    if settings.optimizer != "muon":
+        return []
+    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d) and each.groups == 1]
+    return list({id(layer.weight): layer.weight for layer in layers}.values())
 
 
 def rate_factor(settings: StepSettings, step: int, steps: int, epochs: Epochs) -> float:

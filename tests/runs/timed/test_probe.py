@@ -1,15 +1,18 @@
 """Measurements of this machine, by a clock that counts how often it is asked."""
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 import torch
 
 from netwright.core import refs
 from netwright.core.refs import Reference
-from netwright.runs.timed import probe
+from netwright.runs.timed import defaults, probe
 from netwright.runs.timed.probe import Patience
+from netwright.training.options import Options
 from netwright.training.pace import Pace
+from netwright.training.settings import StepSettings
 
 
 def test_every_size_and_precision_has_a_speed_however_short_the_patience():
@@ -24,6 +27,21 @@ def test_every_size_and_precision_has_a_speed_however_short_the_patience():
         assert speed.pace == Pace.of(speed.pace).numbers and speed.image_seconds > 0
     single = [speed.image_seconds for speed in speeds if speed.precision == "float32"]
     assert single == sorted(single), "larger images take longer"
+
+
+def test_the_steps_that_are_measured_are_those_of_the_trainings(monkeypatch):
+    """With their optimizer, whose steps may cost more than the forward pass; in what the evaluator itself admits."""
+    task = refs.load("task", Reference("digits", {"train_limit": 20}))
+    measured, seen = probe.pace.measure, []
+    monkeypatch.setattr(
+        probe.pace, "measure", lambda *given, **more: (seen.append(given[2]), measured(*given, **more))[1]
+    )
+    probe.speeds(task, (8,), 2, 1, Patience(0.0), "cpu")
+    trained = Options(batch=2, precision="float32", **defaults.TRAINING)
+    assert [settings.precision for settings in seen] == ["float32", "bfloat16"]
+    for each in fields(StepSettings):
+        assert getattr(seen[0], each.name) == getattr(trained, each.name), each.name
+    assert seen[0].optimizer == "muon" and seen[0].mixing and seen[0].averaging
 
 
 def test_noise_is_a_pass_of_as_many_steps_as_asked():

@@ -150,12 +150,12 @@ def _planned(
     assert isinstance(image, Image)
     is_sized = suited.SIZE in named.options
     sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
-    count = sum(task.expected_counts("train+valid"))
+    train, valid = (sum(task.expected_counts(split)) for split in ("train", "valid"))
     seconds = plans.probe_seconds(hours)
-    batch = plans.batch_for(count)
+    batch = plans.batch_for(train)
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
-    speed = plans.chosen_speed(speeds, hours, workers.workers, count)
+    speed = plans.chosen_speed(speeds, hours, workers.workers, train, valid)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")
         told = SharedTraining(run_file.write_io(probe.sized(task, speed.side)), batch, speed.precision, 1, device)
@@ -165,7 +165,7 @@ def _planned(
             workers, speeds = workers.sharing(each), crew.slower(speeds, cards.slowdown(rates, each))
             session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
             threads = max(1, crew.cores() // workers.workers)
-            speed = plans.chosen_speed(speeds, hours, workers.workers, count)
+            speed = plans.chosen_speed(speeds, hours, workers.workers, train, valid)
     if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
     session.prepare(named, task)

@@ -21,7 +21,6 @@ from netwright.executors.side_by_side import Cast, Gate
 from netwright.plans import counting
 from netwright.runs.timed import probe
 from netwright.training import cards, device, pace
-from netwright.training.settings import StepSettings
 
 WIDER: Final = 8  # times the memory of the reference network, which networks of the search may take
 
@@ -71,7 +70,7 @@ def rates(task: ImageClassification, side: int, facts: SharedTraining, most: int
 def train(facts: SharedTraining, down: int, up: int) -> None:
     """Take steps until told to leave."""
     io = run_file.read_io(facts.io)
-    settings = StepSettings(batch=facts.batch, precision=facts.precision)
+    settings = probe.settings_of(facts.batch, facts.precision)
     gate = Gate(down, up, cards.memory)
     place = device.pick(facts.device, 0)
     with (

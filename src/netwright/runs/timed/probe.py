@@ -1,14 +1,15 @@
 """How fast this machine trains: a few real steps of a few networks, at several sizes of images and precisions.
 
-The steps are those of a training: batches made and augmented like the task's, forward, backward, optimizer. Images are
-noise, since their content changes no time, so that sizes can be compared before any image is decoded.
+The steps are those of a timed run's trainings: batches made and augmented like the task's, mixed, forward, backward,
+optimizer, averages. Images are noise, since their content changes no time, so that sizes can be compared before any
+image is decoded.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Final
 
@@ -21,6 +22,7 @@ from netwright.core.shapes import Classes, Image
 from netwright.core.timetable import Precision
 from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
 from netwright.plans.plan import Plan, PlanWriter
+from netwright.runs.timed.defaults import TRAINING
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
 from netwright.training import cards, device, pace
@@ -78,13 +80,20 @@ def speeds(
         if measured[precision] and patience.clock() >= until:
             break
         noise = noise_of(task, side, batch, IMAGES if place.type == "cpu" else PASS)
-        settings = StepSettings(batch=batch, precision=precision)
+        settings = settings_of(batch, precision)
         plan = write(noise.io)
         found = pace.measure(plan, noise, settings, device=place, threads=threads, clock=patience.clock)
         measured[precision].append(found)
     cards.leave()  # to the workers
     paces = {precision: pace.fit(found) for precision, found in measured.items()}
     return [_speed(task, side, precision, fitted, batch) for side in sides for precision, fitted in paces.items()]
+
+
+def settings_of(batch: int, precision: Precision) -> StepSettings:
+    """The settings of a step of a timed run's trainings, where nobody says otherwise."""
+    known = {each.name for each in fields(StepSettings)}
+    training = {name: value for name, value in TRAINING.items() if name in known}
+    return StepSettings(**training, batch=batch, precision=precision)
 
 
 def precisions(capability: tuple[int, int] | None) -> tuple[Precision, ...]:

@@ -61,7 +61,6 @@ LEAST_FINAL: Final = 5.0  # seconds of it
 # with `--size` and `--start` compares sizes for the networks that a search begins from
 WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
-DIVIDED_SIDE: Final = 0.65  # of the largest that fit, which few images have at least, to be divided: one size less
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     )
 
 
-def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: int) -> Speed:
+def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, train: int, valid: int) -> Speed:
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
     The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are one
@@ -156,12 +155,13 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
         speeds: Speeds at sizes and precisions, at least one.
         hours: Hours of the whole run.
         workers: Trainings that run side by side.
-        images: Number of training and validation images, about.
+        train: Number of training images, about.
+        valid: Number of validation images, about.
     """
     total = 3600 * hours
     usable = _usable(total, 0.0)
     seconds = _final_seconds(usable, total, workers)
-    batch = batch_for(images)
+    images, batch = train + valid, batch_for(train)
     wanted = max(WANTED_STEPS * batch, WANTED_PASSES * images)
     first = min(FIRST_RUNG[1], FIRST_SHARE * total, usable * _search_share(total) * workers / FEW)
     fastest = [min((s for s in speeds if s.side == side), key=_image_seconds) for side in {s.side for s in speeds}]
@@ -172,14 +172,9 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
     ]
     if not fitting:
         return min(fastest, key=_side)
-    largest = max(fitting, key=_side)
-    divided = [
-        speed
-        for speed in fitting
-        if speed.side >= DIVIDED_SIDE * largest.side
-        and _is_divided(usable, total, workers, speed.image_seconds * batch, images)
-    ]
-    return max(divided, key=_side, default=largest)
+    largest = sorted(fitting, key=_side)[-2:]
+    divided = [s for s in largest if _is_divided(usable, total, workers, s.image_seconds * batch, images)]
+    return (divided or largest)[-1]
 
 
 def probe_seconds(hours: float) -> float:
