@@ -1,6 +1,7 @@
 """What a timed run makes of its task where nobody says otherwise: size of images, augmentation, what classes count.
 
-Defaults were chosen on images that are not reported on; `benchmarks/augmentation.py` repeats the comparison.
+Defaults were chosen on images that are not reported on, when timed runs trained by SGD; `benchmarks/augmentation.py`
+repeats the comparison with what they train by now.
 """
 
 from __future__ import annotations
