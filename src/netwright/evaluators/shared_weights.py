@@ -50,7 +50,7 @@ from netwright.training.feeding import BatchesBy
 from netwright.training.held_round import HeldRound
 from netwright.training.loop import Diverged, Stopped
 from netwright.training.path_sampling import Way
-from netwright.training.settings import Optimizer, Schedule
+from netwright.training.settings import Schedule
 from netwright.training.shared_programs import ProgramName, ScoredOn, SharedProgram, Statistics
 from netwright.training.shared_training import RoundsTraining
 from netwright.training.supernet import shared_by
@@ -91,7 +91,7 @@ class SharedWeightsTraining:
         split_gene: Position of the gene, from 0, by whose values the space is cut. None: the first that has enough.
         joint_share: Share of all steps in which all networks still train one set, from which the others then begin.
         batch: Examples per step, over all its networks.
-        optimizer: As of `training`, and so are the following.
+        optimizer: As of `training`, "muon" left out, and so are the following.
         lr: Initial learning rate.
         momentum: Momentum.
         nesterov: Whether it is Nesterov's.
@@ -151,7 +151,7 @@ class SharedWeightsTraining:
     split_gene: int | None = None
     joint_share: float | None = None
     batch: int | None = None
-    optimizer: Optimizer | None = None
+    optimizer: Literal["sgd", "rmsprop"] | None = None  # Muon turns kernels of one network
     lr: float | None = None
     momentum: float | None = None
     nesterov: bool | None = None
