@@ -29,6 +29,7 @@ from tests.verified import VERIFIED
 
 PLAIN = {"steps": 50, "batch": 24, "lr": 0.02}
 CONSTANT = {**PLAIN, "schedule": "constant", "cooldown": 0.2, "averaging": 0.3, "nesterov": True, "decay_on": "weights"}
+TURNED = {**PLAIN, "optimizer": "muon", "averaging": 0.3, "mixing": 0.5, "accumulate": 2}
 FANCY = {
     "steps": 50,
     "batch": 24,
@@ -94,6 +95,7 @@ def _assert_close(folders, limit):
         pytest.param(FANCY, False, id="fancy", marks=VERIFIED),
         pytest.param(CONSTANT, False, id="constant", marks=VERIFIED),
         pytest.param(PLAIN, True, id="plain, double", marks=VERIFIED),
+        pytest.param(TURNED, True, id="turned, double", marks=VERIFIED),
     ],
 )
 def test_two_processes_do_what_one_does(tmp_path, options, is_double):
