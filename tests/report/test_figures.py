@@ -50,6 +50,21 @@ def test_fitness_shows_every_trial_its_average_and_the_start_population():
     assert figure.legends == []
 
 
+@pytest.mark.parametrize("drawn", [figures.fitness, figures.parameters])
+@pytest.mark.parametrize("objective", ["valid_accuracy", "-valid_loss"])
+@pytest.mark.parametrize("many", [7, 40])
+def test_words_about_the_start_population_lie_over_no_dot(drawn, objective, many):
+    rng = np.random.default_rng(many)
+    # a start population that reaches the best and the worst there is, beside the words
+    trials = made([0.9, 0.1, 0.5, 0.9, 0.1, 0.89, *rng.uniform(0.1, 0.9, many)], start=5)
+    figure = drawn([RunData("a", History.of(trials), Objective.read(objective))])
+    figure.canvas.draw()
+    (words,) = figure.axes[0].texts
+    box = words.get_window_extent()
+    dots = figure.axes[0].transData.transform(figure.axes[0].collections[0].get_offsets())
+    assert not any(box.y0 - 2 <= y <= box.y1 + 2 for _, y in dots)
+
+
 def test_best_so_far_is_drawn_in_steps_and_names_the_best_trial():
     figure = figures.best([RunData("a", History.of(RISING))])
     line = figure.axes[0].lines[0]

@@ -36,6 +36,7 @@ FEW, MANY = 50, 500  # points: fewer are large, and more lie below the lines
 POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # times finer that the fitness axis must become to be cut
+NOTED = 0.13  # share of the height in which words about the start population stand alone
 LETTERS = 46  # in a line above the axes
 UPRIGHT = 30  # letters in a line beside the axes
 GRAY, OTHERS = "#999999", "gray: at others"  # of trials at other budgets than the largest
@@ -322,9 +323,11 @@ def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
         return
     axes.axvline(ends[0] + 0.5, color="#777777", linestyle=(0, (2, 2)), linewidth=1)
     is_late = ends[0] > 0.6 * max(len(run.history) for run in runs)
-    place = axes.get_xlim()[0], axes.get_ylim()[0]
-    span = axes.get_ylim()[1] - place[1]
-    height = place[1] + span * (0.94 if is_rising else 0.1)
+    low, high = axes.get_ylim()
+    # a strip that has no dots in it: above the others, or above the ticks and triangles at the bottom
+    span = (high - low) / (1 - NOTED)
+    axes.set_ylim(*((low, low + span) if is_rising else (high - span, high)))
+    height = low + 0.95 * span if is_rising else high - 0.9 * span
     text = f"start population: {ends[0]:,}"
     note(axes, text, (ends[0] + 0.5, height), (-5 if is_late else 5, 0), "right" if is_late else "left", "center")
 
