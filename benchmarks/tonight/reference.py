@@ -170,7 +170,7 @@ def sizes_of_timed_runs(name: str, folder: Path, seconds: float) -> dict[str, in
         return {}
     patience = probe.Patience(timetable.probe_seconds(seconds / 3600))
     found = probe.speeds(suited.distorted(named, task), sides, timetable.batch_for(train), 1, patience)
-    side = timetable.chosen_speed(found, seconds / 3600, 1, train, valid).side
+    side = timetable.chosen_speed(found, seconds / 3600, 1, train, valid, is_divisible=task.is_divisible).side
     return {} if side == sides[-1] else {"side": side}
 
 

@@ -32,6 +32,15 @@ def test_what_is_given_is_kept():
     assert np.array_equal(parts.test, given["test"])
     assert np.array_equal(np.sort(np.concatenate((parts.train, parts.valid))), given["train"])
     assert _counts(parts.valid) == [10, 1, 1]
+    assert not parts.is_valid_given
+
+
+def test_that_validation_images_were_given_stays_known():
+    thirds = {split: np.arange(start, 113, 3) for start, split in enumerate(("train", "valid", "test"))}
+    parts = completed(thirds, LABELS, CLASSES, SHARES, 0)
+    few = limited(parts, LABELS, 30, 0)
+    assert parts.is_valid_given and few.is_valid_given and once(few, [[0, 1]]).is_valid_given
+    assert len(few.train) == 30
 
 
 def test_the_seed_says_which():

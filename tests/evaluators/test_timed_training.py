@@ -104,12 +104,17 @@ def test_a_training_begins_from_a_state_of_another_seed_and_split(tmp_path, is_a
     result = _run(tmp_path, 2, begin=begin, **settings)
     assert (result.metrics["carried_steps"], result.message) == (8, "")
     assert (min(steps) > 8, max(steps)) == (True, 20)
-    anew = _run(tmp_path, 3, begin="nowhere", **settings)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    anew = _run(tmp_path, 3, begin="empty", **settings)
     assert anew.metrics["carried_steps"] == 0
-    assert (
-        anew.message == f"begun anew: no state that can be read is called key-0.safetensors in {tmp_path / 'nowhere'}"
-    )
+    assert anew.message == f"begun anew: no state that can be read is called key-0.safetensors in {empty}"
     assert _weights(tmp_path, 2) != _weights(tmp_path, 3)
+
+
+def test_where_the_folder_of_states_is_not_seen_nothing_is_trained_for_a_part_of_its_time(tmp_path):
+    with pytest.raises(NetwrightError, match=r"no folder .*nowhere, whose states trainings are to begin from; let wor"):
+        _run(tmp_path, 3, begin="nowhere", split="test", steps=20)
 
 
 def test_a_begun_training_that_is_killed_goes_on_from_its_own_step(tmp_path):

@@ -70,8 +70,12 @@ def test_nothing_tested_yet_is_said():
                 "netwright export '/runs/my photos' --out '/runs/my photos/export-onnx' --onnx",
             ],
         ),
+        (  # `train` would not repeat what a contest trained
+            {"finals": (FOUND, PLAIN), "shipped": FOUND},
+            ["netwright export '/runs/my photos' --out '/runs/my photos/export'"],
+        ),
     ],
-    ids=["searched", "trained", "shipped"],
+    ids=["searched", "trained", "reference shipped", "searched one shipped"],
 )
 def test_the_next_commands_are_those_of_this_run(settings, expected):
     assert commands(of(**settings)) == expected

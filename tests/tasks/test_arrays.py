@@ -135,6 +135,8 @@ def test_validation_images_of_its_own(task_of):
     task = task_of(members)
     assert [task.examples(split) for split in SPLITS] == [60, 15, 15]
     assert np.array_equal(_of(task, "valid")[0], IMAGES[75:])
+    assert not task.is_divisible
+    assert task_of(parts(IMAGES[:75], LABELS[:75])).is_divisible, "those are cut out of the training images"
 
 
 def test_workers_share_one_copy(tmp_path, task_of):

@@ -63,6 +63,18 @@ def test_muon_turns_the_kernels_of_convolutions_that_join_all_their_channels():
     assert penalized == [id(network[at].weight) for at in (1, 2, 4)], "also where whoever clips adds the penalty"
 
 
+def test_kernels_that_are_computed_before_each_pass_are_not_turned_but_trained():
+    """Their parts are parameters: what is computed from them is none, and no optimizer takes it."""
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 8, 3)), nn.Conv2d(8, 4, 1))
+    made = step_settings.optimizer(StepSettings(optimizer="muon"), network)
+    turned = [weight for group in made.param_groups if group["turned"] for weight in group["params"]]
+    assert list(map(id, turned)) == [id(network[1].weight)]
+    before = [weight.detach().clone() for weight in network.parameters()]
+    network(torch.ones(2, 1, 5, 5)).square().sum().backward()
+    made.step()
+    assert not any(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 def test_weight_decay_can_spare_normalizations_and_biases(optimizer):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 1))

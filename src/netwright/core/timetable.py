@@ -90,6 +90,8 @@ class Timetable:
         contest_seconds: Wall-clock seconds of the contest.
         rank_seconds: Seconds of each training by which the finalists and the reference are ranked.
         final_seconds: Seconds of each of the last two trainings, of what ships and of the reference.
+        reference: The network that the user names to be the one to beat; "": the plain one; None: not noted, as by
+            earlier releases.
         played: What the clock decided when this was played, by name, such as the finished "trials"; empty: it was not
             played to its end.
         heats: What the clock decided in the contest, or is to be repeated of another one; empty: none is known.
@@ -113,6 +115,7 @@ class Timetable:
     contest_seconds: float
     rank_seconds: float
     final_seconds: float
+    reference: str | None = None
     played: Mapping[str, int] = field(default_factory=dict)
     heats: tuple[PlayedHeat, ...] = ()
 
@@ -143,7 +146,8 @@ def to_toml(timetable: Timetable) -> str:
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     played, heats = dict(listed.pop("played")), listed.pop("heats")
     came = {"played": played, "heats": [asdict(heat) for heat in heats]}
-    return tomli_w.dumps(listed | {name: value for name, value in came.items() if value})
+    noted = {name: value for name, value in listed.items() if value is not None}
+    return tomli_w.dumps(noted | {name: value for name, value in came.items() if value})
 
 
 def from_toml(text: str, name: str) -> Timetable:

@@ -59,6 +59,10 @@ class Undecoded(Protocol):
     def sizes(self) -> tuple[int, ...]:
         """Sides that the images may sensibly be brought to, ascending."""
 
+    @property
+    def is_valid_given(self) -> bool:
+        """Whether the user said which images validate."""
+
 
 @dataclass(frozen=True)
 class ImageClassification:
@@ -130,6 +134,14 @@ class ImageClassification:
             return self.class_counts(split)
         parts = split.split("+")
         return tuple(map(sum, zip(*(self.undecoded.class_counts(part) for part in parts), strict=True)))
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether training and validation images may change places: not where the user said which ones validate.
+
+        Those may be of other people or places than the training images, so that other divisions would be too easy.
+        """
+        return not (self.undecoded and self.undecoded.is_valid_given)
 
     def candidate_sizes(self) -> tuple[int, ...]:
         """Sides, ascending, that the images may sensibly be brought to; where there is no option `size`, the larger."""

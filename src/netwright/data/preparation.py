@@ -172,6 +172,11 @@ class _Prepared:
         labels, positions = self.selection.source.labels, getattr(self.selection.parts, split)
         return tuple(np.bincount(labels[positions], minlength=len(self.selection.classes)).tolist())
 
+    @property
+    def is_valid_given(self) -> bool:
+        """Whether the user said which images validate."""
+        return self.selection.parts.is_valid_given
+
     def sizes(self) -> tuple[int, ...]:
         """Sides that the images may be brought to: where none are known, their longer one alone."""
         found = self.sides(self.selection) if self.sides else ()
@@ -235,7 +240,8 @@ class _Prepared:
 
     def _kept(self, opened: Cache) -> SplitParts:
         parts = self.selection.parts
-        return SplitParts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
+        train, valid, test = (each[np.isin(each, opened.kept)] for each in (parts.train, parts.valid, parts.test))
+        return replace(parts, train=train, valid=valid, test=test)
 
     def _splits(self, opened: Cache) -> ImageSplits:
         selection, kept = self.selection, opened.kept

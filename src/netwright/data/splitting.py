@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,19 @@ from netwright.data.text import counted, shortened
 
 @dataclass(frozen=True)
 class SplitParts:
-    """Positions of the images of each split in their source, ascending, int64."""
+    """Positions of the images of each split in their source, ascending, int64.
+
+    Args:
+        train: Those that train.
+        valid: Those that validate.
+        test: Those that test.
+        is_valid_given: Whether those that validate were given as such, and not cut out of the others.
+    """
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    is_valid_given: bool = False
 
     @property
     def chosen(self) -> np.ndarray:
@@ -56,17 +64,18 @@ def completed(
         if split not in given:
             found["train"], found[split] = _cut(found["train"], labels, shares[split] / left, seed)
             left -= shares[split]
-    return SplitParts(found["train"], found["valid"], found["test"])
+    return SplitParts(found["train"], found["valid"], found["test"], "valid" in given)
 
 
 def limited(parts: SplitParts, labels: np.ndarray, limit: int | None, seed: int) -> SplitParts:
     """Only `limit` training images and a fifth as many of the others, by class; None: all."""
     if limit is None:
         return parts
-    return SplitParts(
-        _beginning(parts.train, labels, limit, seed),
-        _beginning(parts.valid, labels, limit // 5, seed),
-        _beginning(parts.test, labels, limit // 5, seed),
+    return replace(
+        parts,
+        train=_beginning(parts.train, labels, limit, seed),
+        valid=_beginning(parts.valid, labels, limit // 5, seed),
+        test=_beginning(parts.test, labels, limit // 5, seed),
     )
 
 
@@ -79,7 +88,7 @@ def once(parts: SplitParts, copies: Sequence[Sequence[int]]) -> SplitParts:
     """
     valid = parts.valid[~np.isin(parts.valid, _copies_of(parts.test, copies))]
     held = np.concatenate((parts.valid, parts.test))
-    return SplitParts(parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid, parts.test)
+    return replace(parts, train=parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid=valid)
 
 
 def check_classes(parts: SplitParts, labels: np.ndarray, classes: Sequence[str], remedy: str) -> None:

@@ -97,7 +97,8 @@ def _next(run: ReportedRun, final: Final | None) -> Html:
         listed = [("Write the network as a folder of its own:", f"netwright export {place} --out {out}")]
     else:
         listed = [("Train the best in full, beside a plain network, and test both:", f"netwright train {place}")]
-    if final is not None and final.trial_id is not None and not final.reference:
+    # the last trainings of a contest go on from earlier ones, by settings of their own: `train` does not repeat them
+    if final is not None and final.trial_id is not None and not final.reference and not run.shipped:
         again = f"netwright train {place} --trial {final.trial_id} --repeats 3"
         listed.append(("See what of this is chance, by training it from three seeds:", again))
     return markup.subsection("Next", markup.commands(listed)) if listed else Html("")

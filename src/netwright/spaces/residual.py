@@ -134,6 +134,14 @@ def nearest(space: ResidualSpace, io: IO, params: int) -> Genotype:
     return min(alike, key=lambda each: (abs(each[1] - SHALLOW), off[each]))
 
 
+def smaller(space: ResidualSpace, io: IO, params: int) -> list[Genotype]:
+    """Networks of up to 3 blocks per group and no more than `params` parameters, the largest first."""
+    width, blocks = space.genes
+    widths, depths = range(width.low, width.high + 1), range(blocks.low, SHALLOW + 1)
+    sizes = sorted((parameters(w, b, io), w, b) for b in depths for w in widths)
+    return [(w, b) for size, w, b in reversed(sizes) if size <= params]
+
+
 def _group_graph(group: int, blocks: int) -> LabeledGraph:
     first = _block_graph(is_wider=group > 1)
     rest = _block_graph(is_wider=False)

@@ -76,8 +76,14 @@ def begun(trial: Trial, folder: Path, lengths: Sequence[Length]) -> tuple[Standi
         lengths: Length of each of this trial's trainings.
 
     Raises:
-        NetwrightError: A state is of another network, or of a training that went as far as this one is to go.
+        NetwrightError: There is no such folder, as on a host that does not see that of the run; or a state is of
+            another network, or of a training that went as far as this one is to go.
     """
+    if not folder.is_dir():
+        raise NetwrightError(
+            f"there is no folder {folder}, whose states trainings are to begin from; let workers see the folder of the "
+            "run, or leave evaluator.begin out"
+        )
     return tuple(
         _begun(trial, begun_of(folder, trial.key, repeat), length.steps) for repeat, length in enumerate(lengths)
     )

@@ -341,7 +341,9 @@ def _turned(settings: StepSettings, network: nn.Module) -> list[nn.Parameter]:
     if settings.optimizer != "muon":
         return []
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d) and each.groups == 1]
-    return list({id(layer.weight): layer.weight for layer in layers}.values())
+    kernels = {id(layer.weight) for layer in layers}
+    # not those that are computed from others before each pass, as by weight normalization
+    return [each for each in network.parameters() if id(each) in kernels]
 
 
 def rate_factor(settings: StepSettings, step: int, steps: int, epochs: Epochs) -> float:

@@ -77,8 +77,8 @@ def test_what_a_network_will_come_to_decides(gain):
     if gain < 0.9:
         assert reason == (
             f"the {PLAIN} has 70.00 % (85.00 % expected) valid accuracy, the best network of the search 72.00 % "
-            "(74.80 % expected), which is not better; expected is what longer training brings, by the course of their "
-            "losses"
+            "(74.80 % expected), which is not expected to be better; expected is what longer training brings, by the "
+            "course of their losses"
         )
 
 

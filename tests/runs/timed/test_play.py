@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from netwright.controller import Search
@@ -301,6 +302,67 @@ def test_another_run_in_the_folder_is_refused(data, tmp_path):
         Played(folder, data, hours=0.2)
     with pytest.raises(BadRunFile, match="holds another run: its seed is 0, not 3"):
         Played(folder, data, hours=0.1, given={"seed": 3})
+
+
+def test_a_run_goes_on_against_the_reference_that_it_began_with(data, tmp_path):
+    folder, plan = tmp_path / "run", tmp_path / "run" / timetable.FILE
+    with pytest.raises(KeyboardInterrupt):
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.1, reference="mylab:net")
+    for other in ("mylab:other", ""):
+        with pytest.raises(BadRunFile, match="holds a run that began with --reference mylab:net; give the same, or an"):
+            Played(folder, data, hours=0.1, reference=other)
+    with pytest.raises(BadReference, match="names 'mylab:net' for its reference, which is neither netwright's nor an"):
+        Played(folder, None)
+    assert Played(folder, None, trust=True).contest.calls[0][3] == "mylab:net"
+    with pytest.raises(BadRunFile, match="began with --reference mylab:net"):
+        Played(folder, data, reference="mylab:other")
+    again = Played(tmp_path / "two", data, timetable=plan, trust=True)
+    assert again.contest.calls[0][3] == "mylab:net", "a timetable says which networks there were"
+    assert Played(tmp_path / "three", data, timetable=plan, reference="my:own").contest.calls[0][3] == "my:own"
+
+
+def test_a_run_that_began_against_the_plain_network_takes_no_other(data, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.1)
+    with pytest.raises(BadRunFile, match="began without --reference; give the same"):
+        Played(folder, data, hours=0.1, reference="mylab:net")
+    assert Played(folder, data).contest.calls[0][3] is None
+
+
+def test_a_folder_of_an_earlier_release_takes_the_reference_that_is_given(data, tmp_path):
+    folder, plan = tmp_path / "run", tmp_path / "run" / timetable.FILE
+    with pytest.raises(KeyboardInterrupt):
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.1, reference="mylab:net")
+    plan.write_text(plan.read_text().replace('reference = "mylab:net"\n', ""))
+    assert Played(folder, data, reference="mylab:net").contest.calls[0][3] == "mylab:net"
+
+
+def test_a_reference_is_checked_at_the_size_of_images_that_is_chosen(tmp_path):
+    """At the size that a folder has unless told otherwise it would be refused, or pass wrongly."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        place = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (100, 100, 3), np.uint8)).save(place)
+    seen = []
+
+    class Noting(Played):
+        @staticmethod
+        def _check(text, io, bounds):
+            seen.append(io.height)
+            if io.height > limit:
+                raise BadReference(f"too large at {io.height}")
+
+    task = Reference("image_folder", {"path": str(tmp_path / "photos"), "cache": str(tmp_path / "cache")})
+    limit = 10
+    with pytest.raises(BadReference, match="too large at 24"):
+        Noting(tmp_path / "run", task, reference="mylab:net")
+    assert seen == sorted(seen) and len(seen) > 1, "what could be at no size is refused at once"
+    limit = 30
+    with pytest.raises(BadReference, match="too large at 9"):
+        Noting(tmp_path / "run", task, reference="mylab:net")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_kill_before_the_table_begins_anew(data, tmp_path):

@@ -92,6 +92,28 @@ def test_the_plain_network_is_the_first_start_or_a_residual_one():
     small = replace(run, constraints=("params <= 9000",))
     fitting = reference.plain(small, bounded, IMAGES, 20_000).candidate.genotype
     assert ResidualSpace().count(fitting, IMAGES).params <= 9000, "what ships keeps what the user asked for"
-    none = constrain(Starting(), IMAGES, ("params >= 1e6",))
-    assert reference.plain(run, none, IMAGES, 1_000_000).space == "residual"
-    assert reference.plain(run, none, IMAGES, None) is None
+    large = replace(run, constraints=("params >= 1e6",))
+    none = constrain(Starting(), IMAGES, large.constraints)
+    assert reference.plain(large, none, IMAGES, 1_000_000).space == "residual"
+    assert reference.plain(large, none, IMAGES, None) is None
+
+
+def test_within_a_bound_the_plain_network_is_the_largest_allowed_whatever_the_search_found():
+    run = RunFile(space=Reference("macro"), constraints=("params <= 50000",))
+    io = IO(3, 32, 32, 10)
+    space = building.load_space(run.space)
+    bounded = constrain(space, io, run.constraints)
+    found = {params: reference.plain(run, bounded, io, params) for params in (6_000, 36_396, 50_000, None)}
+    assert len(set(found.values())) == 1, "a small winner is no reason for a small rival"
+    genotype = found[6_000].candidate.genotype
+    assert genotype == (8, 2), "as one would narrow the network of width 16"
+    assert 44_000 < ResidualSpace().count(genotype, io).params <= 50_000
+
+
+def test_where_no_smaller_one_is_allowed_the_plain_network_is_as_large_as_what_was_found():
+    run = RunFile(space=Reference("macro"), constraints=("params >= 1e6",))
+    io = IO(3, 32, 32, 10)
+    bounded = constrain(building.load_space(run.space), io, run.constraints)
+    genotype = reference.plain(run, bounded, io, 1_200_000).candidate.genotype
+    assert ResidualSpace().count(genotype, io).params == pytest.approx(1_200_000, rel=0.05)
+    assert reference.plain(run, bounded, io, None) is None

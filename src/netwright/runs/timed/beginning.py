@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from netwright.core import cards, run_file, timetable
-from netwright.core.errors import BadRunFile
+from netwright.core import cards, reading, run_file, timetable, trust
+from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.latency import LATENCY, is_named
 from netwright.core.records import IO
 from netwright.core.refs import Reference
@@ -95,8 +95,10 @@ def begun(
         raise BadRunFile(
             f"{LATENCY.name} cannot be a constraint of a run by the clock; give --trials, or bound multiply_adds"
         )
-    if wish.reference is not None:
-        check_reference(wish.reference, task.io, constraints)
+    rival = wish.reference if wish.reference is not None or given is None else reference_of(wish, given)
+    if rival is not None:
+        sides = _sides(named, task) if given is None else (given.side,)
+        _refuse_reference(check_reference, rival, [probe.sized(task, side) for side in sides], constraints)
     workers = crew.of(wish, given)
     if given is None:
         own_device = crew.device_of(wish)
@@ -108,6 +110,8 @@ def begun(
     objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
     named, task = suited.suited(named, task, objective, session.say)
     session.has_prepared(named)
+    if rival is not None:
+        check_reference(rival, task.io, constraints)
     images = task.examples("train")
     tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
@@ -125,12 +129,51 @@ def begun(
         typed = named if part == "task" else typed_of(wish, part)
         if typed is not None:
             changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
-    own |= {"trust": wish.trust, "session": session, "reference": wish.reference}
+    own |= {"trust": wish.trust, "session": session, "reference": rival}
     run = Run(wish.folder, tables, **own, changes=changes)
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
     for name, text in plans.lines(plan).items():
         session.say(f"  {name:<10}{text}")
-    return run, replace(plan, played={})  # the heats are to be repeated
+    return run, replace(plan, played={}, reference=rival or "")  # the heats are to be repeated
+
+
+def reference_of(wish: Wish, plan: Timetable) -> str | None:
+    """The reference that a timetable notes, or, where it notes nothing, that is asked for; None: the plain network.
+
+    Raises:
+        BadReference: It is code of somebody that nobody has said to trust.
+    """
+    if plan.reference is None:
+        return wish.reference
+    typed = trust.of_typed(wish.reference, trust=wish.trust)
+    typed.check({"reference": plan.reference}, f"the timetable {reading.line(str(wish.timetable or wish.folder))}")
+    return plan.reference or None
+
+
+def _sides(named: Reference, task: ImageClassification) -> tuple[int, ...]:
+    """Sides that the images may be brought to, ascending."""
+    image = task.io.input
+    assert isinstance(image, Image)
+    return (max(image.height, image.width),) if suited.SIZE in named.options else task.candidate_sizes()
+
+
+def _refuse_reference(
+    check_reference: CheckReference, text: str, inputs: Sequence[IO], constraints: tuple[str, ...]
+) -> None:
+    """Refuse at once what could be no reference whatever size of images is chosen.
+
+    Raises:
+        BadReference: What is wrong with it where images are smallest.
+    """
+    refusals = []
+    for io in inputs:
+        try:
+            check_reference(text, io, constraints)
+        except BadReference as refusal:
+            refusals.append(refusal)
+        else:
+            return
+    raise refusals[0]
 
 
 def _planned(
@@ -146,16 +189,19 @@ def _planned(
 ) -> tuple[Reference, ImageClassification, Timetable, Crew]:
     """The task at the size that fits, its data made ready, the timetable, and the workers that it is for."""
     threads = max(1, crew.cores() // workers.workers)
-    image = task.io.input
-    assert isinstance(image, Image)
-    is_sized = suited.SIZE in named.options
-    sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
+    sides = _sides(named, task)
     train, valid = (sum(task.expected_counts(split)) for split in ("train", "valid"))
     seconds = plans.probe_seconds(hours)
     batch = plans.batch_for(train)
+
+    def chosen(speeds: Sequence[Speed]) -> Speed:
+        return plans.chosen_speed(speeds, hours, workers.workers, train, valid, is_divisible=task.is_divisible)
+
+    if not task.is_divisible and train + valid < plans.RESPLIT_BELOW:
+        session.say("the validation images were given: every training is on this division of the images alone")
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
-    speed = plans.chosen_speed(speeds, hours, workers.workers, train, valid)
+    speed = chosen(speeds)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")
         told = SharedTraining(run_file.write_io(probe.sized(task, speed.side)), batch, speed.precision, 1, device)
@@ -165,9 +211,10 @@ def _planned(
             workers, speeds = workers.sharing(each), crew.slower(speeds, cards.slowdown(rates, each))
             session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
             threads = max(1, crew.cores() // workers.workers)
-            speed = plans.chosen_speed(speeds, hours, workers.workers, train, valid)
+            speed = chosen(speeds)
     if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
     session.prepare(named, task)
-    given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))
+    examples = task.examples("train"), task.examples("valid")
+    given = Circumstances(hours, watch.used, workers.workers, threads, *examples, task.is_divisible)
     return named, task, plans.planned(given, speed), workers

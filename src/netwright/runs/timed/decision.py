@@ -65,7 +65,8 @@ def best_of(
     rival = next((each for each in others if each[0].candidate.is_reference), None)
     if first[0].candidate.is_reference:
         said += f", the best network of the search {told(others[0])}"
-        said += "" if is_by_loss else ", which is not better"
+        is_overtaken = measure.score(others[0][1].mean) > measure.score(first[1].mean)
+        said += "" if is_by_loss else f", which is not {'expected to be ' * is_overtaken}better"
     elif rival is None:
         said += f", the best of {len(ranked)}"
     else:

@@ -26,7 +26,7 @@ from netwright.runs.run import Run
 from netwright.runs.session import Drained, Session, short
 from netwright.runs.timed import beside, probe
 from netwright.runs.timed import timetable as plans
-from netwright.runs.timed.beginning import CheckReference, Measure, Share, begun
+from netwright.runs.timed.beginning import CheckReference, Measure, Share, begun, reference_of
 from netwright.runs.timed.defaults import Defaults
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
@@ -129,7 +129,7 @@ def play(
         try:
             with session.observing.until_over(Drained), watch.noting(folder):
                 plan = _searched(run, plan, watch)
-                found = _decided(run, plan, session, watch, contest, wish.reference)
+                found = _decided(run, plan, session, watch, contest, reference_of(wish, plan))
                 facts = _shipped(run, found, session, watch)
                 session.observing.facts |= facts
                 return facts
@@ -170,6 +170,12 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             f"{short(wish.folder.absolute())} holds a run with another timetable than {wish.timetable}; give another "
             "folder with --out"
         )
+    if wish.reference is not None and plan.reference is not None and wish.reference != plan.reference:
+        began = f"with --reference {reading.line(plan.reference)}" if plan.reference else "without --reference"
+        raise BadRunFile(
+            f"{short(wish.folder.absolute())} holds a run that began {began}; give the same, or another folder with "
+            "--out"
+        )
     watch.recall(wish.folder)
     watch.total = 3600 * plan.hours
     watch.then = PAUSED
@@ -185,7 +191,7 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             changes[part] = {"ref": typed.name, **typed.options, **changes.get(part, {})}
         else:
             given[part] = str(typed)
-    own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": wish.reference}
+    own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": reference_of(wish, plan)}
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, **own)
     ownership.refuse_other(run.folder, run.settings)
     return run, plan
@@ -193,7 +199,9 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
 
 def _is_same(given: Timetable, plan: Timetable) -> bool:
     """Whether a plan is that of a timetable which was given to be played, maybe by other workers."""
-    return replace(given, played={}, heats=(), workers=plan.workers) == replace(plan, played={}, heats=())
+    return replace(given, played={}, heats=(), workers=plan.workers, reference=plan.reference) == replace(
+        plan, played={}, heats=()
+    )
 
 
 def _searched(run: Run, plan: Timetable, watch: Stopwatch) -> Timetable:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def of_text(text: str) -> Entrant:
 def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entrant | None:
     """The plain network: the first that the space starts from, if it is allowed, else a residual network.
 
-    The starts behind the first are no plain networks: they are what a search begins from, and may be its winner.
+    That is the largest one that is allowed and no larger than the first start: what there would be without a search.
+    Where there is none, or no start, it is about as large as the best network found. The starts behind the first are
+    no plain networks: they are what a search begins from, and may be its winner.
 
     Args:
         run: Run file of the search.
@@ -96,19 +99,25 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     Returns:
         None where there is no plain network for such inputs.
     """
-    starts = starts_of(building.load_space(run.space))  # without constraints, which leave out those that do not fit
-    first = next(iter(starts), None)
+    own = building.load_space(run.space)  # without constraints, which leave out starts that do not fit
+    first = next(iter(starts_of(own)), None)
     if first is not None and _fits(space, first):
         return Entrant(Candidate(PLAIN, first, is_reference=True))
     rivals: ResidualSpace = refs.load("space", Reference("residual"))
-    if params is None or run.space.name == "residual" or not has_networks_for(rivals, io):
+    if run.space.name == "residual" or not has_networks_for(rivals, io):
         return None
-    width, blocks = map(int, residual.nearest(rivals, io, params))
     limited = constraints.constrain(rivals, io, run.constraints)
+    instead = residual.smaller(rivals, io, own.count(first, io).params) if first is not None else []
+    tried = chain(instead, _like(rivals, io, params) if params is not None else ())
+    allowed = next((each for each in tried if _fits(limited, each)), None)
+    return None if allowed is None else Entrant(Candidate(PLAIN, allowed, is_reference=True), "residual")
+
+
+def _like(rivals: ResidualSpace, io: IO, params: int) -> Iterator[Genotype]:
+    """The residual network of about that size, then less deep and narrower ones."""
+    width, blocks = map(int, residual.nearest(rivals, io, params))
     low = rivals.genes[0].low
-    smaller = ((w, b) for b in range(blocks, 0, -1) for w in range(width, low - 1, -1))
-    allowed = next((each for each in smaller if _fits(limited, each)), None)
-    return allowed and Entrant(Candidate(PLAIN, allowed, is_reference=True), "residual")
+    return ((w, b) for b in range(blocks, 0, -1) for w in range(width, low - 1, -1))
 
 
 def _first(space: SearchSpace) -> Genotype | None:

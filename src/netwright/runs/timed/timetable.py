@@ -91,6 +91,7 @@ class Circumstances:
         threads: Threads of each.
         train: Number of training images.
         valid: Number of validation images.
+        is_divisible: Whether training and validation images may change places.
     """
 
     hours: float
@@ -99,6 +100,7 @@ class Circumstances:
     threads: int
     train: int
     valid: int
+    is_divisible: bool = True
 
 
 def planned(given: Circumstances, speed: Speed) -> Timetable:
@@ -120,7 +122,8 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         )
     search = usable * _search_share(left)
     contest = usable - search
-    is_divided = _is_divided(usable, left, given.workers, step, given.train + given.valid)
+    images = given.train + given.valid
+    is_divided = given.is_divisible and _is_divided(usable, left, given.workers, step, images)
     lowest = _lowest(search, given.workers, step, is_divided=is_divided)
     splits = SPLITS if is_divided else 1
     finalists, rank, final = _heats(contest, given.workers, left, step, splits)
@@ -144,7 +147,9 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     )
 
 
-def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, train: int, valid: int) -> Speed:
+def chosen_speed(
+    speeds: Sequence[Speed], hours: float, workers: int, train: int, valid: int, *, is_divisible: bool = True
+) -> Speed:
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
     The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are one
@@ -157,6 +162,7 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, train: int
         workers: Trainings that run side by side.
         train: Number of training images, about.
         valid: Number of validation images, about.
+        is_divisible: Whether training and validation images may change places.
     """
     total = 3600 * hours
     usable = _usable(total, 0.0)
@@ -174,7 +180,7 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, train: int
         return min(fastest, key=_side)
     largest = sorted(fitting, key=_side)[-2:]
     divided = [s for s in largest if _is_divided(usable, total, workers, s.image_seconds * batch, images)]
-    return (divided or largest)[-1]
+    return (divided if divided and is_divisible else largest)[-1]
 
 
 def probe_seconds(hours: float) -> float:
