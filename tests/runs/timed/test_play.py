@@ -314,6 +314,7 @@ def test_a_run_goes_on_against_the_reference_that_it_began_with(data, tmp_path):
     with pytest.raises(BadReference, match="names 'mylab:net' for its reference, which is neither netwright's nor an"):
         Played(folder, None)
     assert Played(folder, None, trust=True).contest.calls[0][3] == "mylab:net"
+    assert "This run was done before" in Played(folder, None).said, "then its code runs no more"
     with pytest.raises(BadRunFile, match="began with --reference mylab:net"):
         Played(folder, data, reference="mylab:other")
     again = Played(tmp_path / "two", data, timetable=plan, trust=True)

@@ -117,7 +117,7 @@ def play(
             is_over = (folder / RESULT).exists()
             if not is_over:  # else nothing is written
                 stack.enter_context(_alone(folder))
-            run, plan = _continued(wish, session, watch)
+            run, plan = _continued(wish, session, watch, is_over=is_over)
             if is_over or (folder / RESULT).exists():  # since another process came to its end
                 return _known(folder, session)
             session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
@@ -157,8 +157,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Timetable]:
-    """The run that the folder holds. Raises BadRunFile where another one is asked for."""
+def _continued(wish: Wish, session: Session, watch: Stopwatch, *, is_over: bool) -> tuple[Run, Timetable]:
+    """The run that the folder holds; of one that is over nothing is loaded any more.
+
+    Raises:
+        BadRunFile: Another one is asked for.
+        BadReference: What it names is code of somebody that nobody has said to trust.
+    """
     plan = timetable.read(wish.folder / timetable.FILE)
     if wish.hours is not None and abs(wish.hours - plan.hours) > 1e-9:
         raise BadRunFile(
@@ -191,7 +196,8 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             changes[part] = {"ref": typed.name, **typed.options, **changes.get(part, {})}
         else:
             given[part] = str(typed)
-    own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": reference_of(wish, plan)}
+    rival = wish.reference if is_over else reference_of(wish, plan)
+    own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": rival}
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, **own)
     ownership.refuse_other(run.folder, run.settings)
     return run, plan
