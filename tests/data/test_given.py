@@ -1,5 +1,7 @@
 """Data held in memory becomes one array file that the task of arrays reads; what is no such data is named."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from netwright.core.errors import NetwrightError
-from netwright.data import given
+from netwright.data import decode, given
+from netwright.data.decode import Form
 from netwright.tasks.arrays import arrays
 
 RNG = np.random.default_rng(0)
@@ -106,6 +109,79 @@ def test_transparent_images_lie_on_white(tmp_path):
     assert read(tmp_path / "run")["images"][0, :2, 0].tolist() == [[10, 20, 30], [255, 255, 255]]
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_so_do_images_whose_file_names_a_transparent_color(tmp_path, mode):
+    images = [Image.new(mode, (4, 4), 0) for _ in LABELS]
+    for image in images:
+        if mode == "P":
+            image.putpalette([0, 0, 0, 10, 10, 10])
+        image.putpixel((0, 0), (10, 10, 10) if mode == "RGB" else 1 if mode == "P" else 10)
+        image.info["transparency"] = (0, 0, 0) if mode == "RGB" else 0
+    given.write(tmp_path / "run", (images, LABELS))
+    assert read(tmp_path / "run")["images"][0, 0, :2, 0].tolist() == [10, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_of_pillow_are_those_that_predict_sees(tmp_path, orientation):
+    """Of the same file: turned as its head says, which a program that hands over Pillow images seldom does."""
+    pixels = np.random.default_rng(orientation).integers(0, 256, (6, 9, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG", exif=exif)
+    images = [Image.open(io.BytesIO(encoded.getvalue())) for _ in LABELS]
+    given.write(tmp_path / "run", (images, LABELS))
+    found = read(tmp_path / "run")["images"][0]
+    seen, _ = decode.decode(encoded.getvalue(), channels=3, height=found.shape[0], width=found.shape[1], fit="crop")
+    assert found.shape == ((6, 9, 3) if orientation < 5 else (9, 6, 3))
+    assert np.array_equal(found, seen)
+
+
+def test_scaling_may_pass_one_by_a_rounding_error(tmp_path):
+    """Antialiasing gives 1.0000002, which is no reason to take 1 for one of 255 levels."""
+    images = COLOR / np.float32(255)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = 1 + 2.4e-7, -1e-8
+    given.write(tmp_path / "run", (images.astype(np.float32), LABELS))
+    found = read(tmp_path / "run")["images"]
+    assert found[:, 0, 0, :2].tolist() == [[255, 0]] * len(LABELS)
+    assert np.array_equal(found[:, 1:], COLOR[:, 1:])
+
+
+def test_one_image_in_color_among_many_that_are_gray_keeps_it(tmp_path):
+    """None that are looked at first has any."""
+    count = 10 * given.PROBED
+    images = [Image.new("L", (4, 4), 7)] * count
+    images[5] = Image.new("RGB", (4, 4), (1, 2, 3))
+    given.write(tmp_path / "run", (images, np.arange(count) % 2))
+    found = read(tmp_path / "run")["images"]
+    assert found[4:6, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
+
+
+def test_one_image_of_another_size_among_many_is_named(tmp_path):
+    count = 10 * given.PROBED
+    images = [np.zeros((4, 4), np.uint8)] * count
+    images[5] = np.zeros((4, 5), np.uint8)
+    with pytest.raises(NetwrightError, match=r"several sizes, as 4x4 \(train 0\) and 5x4 \(train 5\); give size"):
+        given.write(tmp_path / "run", (images, np.arange(count) % 2))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_images_are_brought_to_a_size_in_the_way_that_is_asked_for(tmp_path, fit):
+    images = np.random.default_rng(0).integers(0, 256, (20, 6, 12, 3)).astype(np.uint8)
+    given.write(tmp_path / "run", (images, LABELS), size=6, fit=fit)
+    expected = decode.resized(Image.fromarray(images[3]), Form(3, 6, 6, fit))
+    assert np.array_equal(read(tmp_path / "run")["images"][3], np.asarray(expected))
+
+
+@pytest.mark.parametrize("mode", ["HSV", "YCbCr", "RGBa", "La", "CMYK"])
+def test_other_modes_of_pillow_are_taken(tmp_path, mode):
+    through = {"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")
+    images = [Image.new("RGB", (4, 4), (90, 90, 90)).convert(through).convert(mode) for _ in LABELS]
+    given.write(tmp_path / "run", (images, LABELS))
+    assert read(tmp_path / "run")["images"].mean() == pytest.approx(90, abs=1)
+
+
 def test_the_same_data_stays_and_other_data_is_refused(tmp_path):
     path, _ = given.write(tmp_path / "run", (GRAY, LABELS))
     before = path.stat()
@@ -132,6 +208,9 @@ class Streamed:
         ((GRAY, LABELS + 0.5), "label of train 0 is 0.5; it must be a whole number"),
         ((GRAY, LABELS * 0), "all training images have the label 0"),
         ((GRAY - 400.0, LABELS), "values from -.* before they are normalized"),
+        ((GRAY / 200, LABELS), "values up to 1.*neither from 0 to 1 nor, clearly, from 0 to 255"),
+        ((pil(GRAY.astype(np.uint16)), LABELS), "train 0 is of Pillow's mode I;16, which has more than 8 bits; give a"),
+        ((pil(GRAY.astype(np.float32)), LABELS), "mode F, which has more than 8 bits"),
         ((np.full((4, 3, 3), np.nan), [0, 1, 0, 1]), "values from nan to nan"),
         ((np.zeros((4, 8, 8, 4), np.uint8), [0, 1, 0, 1]), r"has the shape \(8, 8, 4\)"),
         ((np.zeros((4, 3, 8, 3), np.uint8), [0, 1, 0, 1]), "it must be clear which"),

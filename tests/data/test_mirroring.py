@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from netwright.data.mirroring import LEAST, Chirality, chirality
+from netwright.data.mirroring import LEAST, Chirality, chirality, shrunk
 from netwright.tasks.digits import digits
 
 
@@ -43,6 +43,30 @@ def test_images_with_an_up_and_a_down_alone_may_be_mirrored():
         found = chirality(_photos(2500, seed), np.arange(2500) % 4)
         assert found.upright == 1.0 and found.may_mirror
     assert chirality(_photos(2500).transpose(0, 2, 1, 3), np.arange(2500) % 4).may_mirror is False
+
+
+@pytest.mark.parametrize("side", [30, 32, 33, 64, 97, 128])
+def test_a_mirror_image_that_is_made_smaller_is_the_mirror_image(side):
+    images = np.random.default_rng(side).integers(0, 256, (20, side, side + 7, 3), np.uint8)
+    found = shrunk(images)
+    assert np.array_equal(shrunk(images[:, :, ::-1]), found[:, :, ::-1])
+    assert np.array_equal(shrunk(images[:, ::-1]), found[:, ::-1])
+    assert max(found.shape[1:3]) <= 32
+
+
+@pytest.mark.parametrize("side", [32, 64, 96, 128])
+def test_things_in_the_middle_that_are_mirrored_at_random_are_mirrored_at_every_size(side):
+    """As aligned faces or leaves: where an image lies by a part of a pixel is no sign of its side."""
+    rng = np.random.default_rng(side)
+    across, down = (np.arange(side) + 0.5) / side - 0.5, (np.arange(side) + 0.5) / side - 0.5
+    x, y = rng.normal(0, 0.02, (2, 1000, 1, 1))
+    blobs = np.exp(-((across[None, None] - x) ** 2 + (down[None, :, None] - 0.2 - y) ** 2) / 0.02)
+    images = np.rint(200 * blobs).astype(np.uint8)[..., None]
+    turned = rng.random(1000) < 0.5
+    images[turned] = images[turned, :, ::-1]
+    found = chirality(images, np.zeros(1000, int))
+    assert found.told == pytest.approx(0.5, abs=0.06)
+    assert found.may_mirror
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -14,18 +14,18 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.lib import format as npy
-from PIL import Image
+from PIL import Image, ImageOps
 
 from netwright.core import files, memory, reading
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.data import decode
-from netwright.data.decode import Form
+from netwright.data.decode import Fit, Form
 from netwright.data.text import counted, listed
 
 FILE: Final = "data.npz"  # within the folder of a run
@@ -37,6 +37,10 @@ SPLITS: Final = {
     **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"),
 }
 PLAIN: Final = ("1", "L", "RGB")  # modes of Pillow that need no thought
+GRAYS: Final = ("1", "L", "LA", "La")
+AS_OTHERS: Final = {"La": "LA", "RGBa": "RGBA", "HSV": "RGB", "YCbCr": "RGB"}  # modes that no file is decoded to
+ROUNDED: Final = 1e-3  # of the greatest value, by which scaling images may have passed it
+AMBIGUOUS: Final = 2.0  # up to which a greatest value is neither that of images from 0 to 1 nor from 0 to 255
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,21 @@ class Pairs:
 
 @dataclass(frozen=True)
 class _Look:
-    """What all images become: their form, and by what values are multiplied to be from 0 to 255."""
+    """What all images become: their form, and by what values are multiplied to be from 0 to 255.
+
+    Args:
+        form: The form.
+        scale: The factor, of images of floats.
+        where: An image that has the size of the form by itself, as all must; "": they are brought to it.
+    """
 
     form: Form
     scale: float
+    where: str
+
+
+class _InColorError(Exception):
+    """An image has color, and those that were looked at have none."""
 
 
 class Given:
@@ -88,6 +103,7 @@ class Given:
         classes: Names of the classes.
         columns: Columns of a Hugging Face data set.
         size: Side in pixels.
+        fit: How images are brought to it.
     """
 
     def __init__(
@@ -98,9 +114,10 @@ class Given:
         classes: Sequence[str] | None = None,
         columns: tuple[str, str] | None = None,
         size: int | None = None,
+        fit: Fit = "crop",
     ) -> None:
         self.path = folder / FILE
-        self._data, self._classes, self._columns, self._size = data, classes, columns, size
+        self._data, self._classes, self._columns, self._size, self._fit = data, classes, columns, size, fit
         self._sentence, self._beside, self._is_new = "", frozenset[str](), False
 
     @contextmanager
@@ -113,7 +130,12 @@ class Given:
         if not self._sentence:
             self._beside = _names(self.path.parent)
             _, self._sentence = write(
-                self.path.parent, self._data, classes=self._classes, columns=self._columns, size=self._size
+                self.path.parent,
+                self._data,
+                classes=self._classes,
+                columns=self._columns,
+                size=self._size,
+                fit=self._fit,
             )
             self._is_new = FILE not in self._beside
         try:
@@ -134,6 +156,7 @@ def write(
     classes: Sequence[str] | None = None,
     columns: tuple[str, str] | None = None,
     size: int | None = None,
+    fit: Fit = "crop",
 ) -> tuple[Path, str]:
     """Write data into the folder of a run, where it is not there already.
 
@@ -144,7 +167,8 @@ def write(
             3 channels, or a sequence of such images or of Pillow's; values are whole from 0 to 255, or from 0 to 1.
         classes: Names of the classes in order of the labels; None: those that the data states, else the labels.
         columns: Names of the columns of images and labels of a Hugging Face data set; None: by their features.
-        size: Side in pixels of the squares that images are cut and scaled to; None: all must have one size already.
+        size: Side in pixels of the squares that images are brought to; None: all must have one size already.
+        fit: How they are, see `Form`.
 
     Returns:
         Path of the file, and a sentence on what was taken for what.
@@ -156,21 +180,16 @@ def write(
     if size is not None and (type(size) is not int or size < 1):
         raise BadRunFile(f"size is {reading.shown(size)}; it must be a number of pixels, at least 1")
     parts = _parts(data, tuple(classes) if classes is not None else None, columns)
-    look = _look(parts, size)
+    look, path = _look(parts, size, fit), folder / FILE
     labels = {part.split: np.empty(part.count, object) for part in parts}
-    form, path = look.form, folder / FILE
-    total = sum(part.count for part in parts)
-    need = total * form.height * form.width * form.channels
     folder.mkdir(parents=True, exist_ok=True)
-    if need > (free := shutil.disk_usage(folder).free):
-        _remove_empty(folder)
-        raise StoreError(
-            f"{counted(total, 'image')} of {form.width}x{form.height} take {memory.size_text(need)}, and "
-            f"{memory.size_text(free)} are free where {folder} lies; give a smaller size, or another folder with out"
-        )
     fresh = files.draft_of(path)
     try:
-        names = _write(fresh, parts, look, labels)
+        try:
+            names = _write(fresh, parts, look, labels)
+        except _InColorError:
+            look = replace(look, form=replace(look.form, channels=3))
+            names = _write(fresh, parts, look, labels)
         if path.exists() and not filecmp.cmp(path, fresh, shallow=False):
             raise StoreError(
                 f"{folder} holds the data of another run, or other data than what is given now; give another folder "
@@ -181,7 +200,8 @@ def write(
     finally:
         fresh.unlink(missing_ok=True)
         _remove_empty(folder)
-    told = ", ".join(f"{part.count:,} to {_does(part.split, parts)}" for part in parts)
+    told, form = ", ".join(f"{part.count:,} to {_does(part.split, parts)}" for part in parts), look.form
+    need = _bytes(parts, form)
     return path, (
         f"images given: {told}; {form.width}x{form.height}, {counted(form.channels, 'channel')}, "
         f"{counted(len(names), 'class')} ({listed(names)}); {memory.size_text(need)} in {path}"
@@ -274,7 +294,7 @@ def _counted(pairs: Pairs) -> Pairs:
     return pairs
 
 
-def _look(parts: Sequence[Pairs], size: int | None) -> _Look:
+def _look(parts: Sequence[Pairs], size: int | None, fit: Fit) -> _Look:
     """What all images are to become, by a look at some of each split."""
     sizes: dict[tuple[int, int], str] = {}
     channels, highest = 1, 0.0
@@ -282,7 +302,8 @@ def _look(parts: Sequence[Pairs], size: int | None) -> _Look:
         for position in np.unique(np.linspace(0, part.count - 1, PROBED).astype(int)).tolist():
             image, _ = part.at(position)
             if isinstance(image, Image.Image):
-                found = image.height, image.width, 1 if image.mode in ("1", "L", "I", "F") else 3
+                shown = _as_shown(image, part.split, position)
+                found = shown.height, shown.width, 1 if image.mode in GRAYS else 3
             else:
                 array = _array(image, part.split, position)
                 found = (array.shape[0], array.shape[1], array.shape[2])
@@ -291,12 +312,39 @@ def _look(parts: Sequence[Pairs], size: int | None) -> _Look:
             channels = max(channels, found[2])
     if size is None and len(sizes) > 1:
         (one, where), (other, there) = list(sizes.items())[:2]
+        raise _several_sizes(one, where, other, there)
+    if 1 + ROUNDED < highest <= AMBIGUOUS:
         raise BadRunFile(
-            f"images have several sizes, as {one[1]}x{one[0]} ({where}) and {other[1]}x{other[0]} ({there}); give "
-            "size, as in size=64, to cut and scale all to squares"
+            f"images have values up to {highest:g}, which are neither from 0 to 1 nor, clearly, from 0 to 255; give "
+            "images before they are normalized, as whole numbers where they are that dark"
         )
     height, width = (size, size) if size is not None else next(iter(sizes))
-    return _Look(Form(channels, height, width), 255.0 if 0 < highest <= 1 else 1.0)
+    where = "" if size is not None else next(iter(sizes.values()))
+    return _Look(Form(channels, height, width, fit), 255.0 if 0 < highest <= 1 + ROUNDED else 1.0, where)
+
+
+def _several_sizes(one: tuple[int, int], where: str, other: tuple[int, int], there: str) -> BadRunFile:
+    return BadRunFile(
+        f"images have several sizes, as {one[1]}x{one[0]} ({where}) and {other[1]}x{other[0]} ({there}); give "
+        "size, as in size=64, to cut and scale all to squares"
+    )
+
+
+def _as_shown(image: Image.Image, split: str, position: int) -> Image.Image:
+    """An image of Pillow as programs show it: upright, and with its transparency, as its file is decoded for `predict`.
+
+    Raises:
+        BadRunFile: It has more than 256 levels of brightness, of which only all images together say what is white.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise BadRunFile(
+            f"the image {split} {position} is of Pillow's mode {image.mode}, which has more than 8 bits; give a folder "
+            "of files, whose brightness is scaled by that of all, or images of 8 bits"
+        )
+    shown = ImageOps.exif_transpose(image)
+    if "transparency" in shown.info:
+        return shown.convert("RGBA")
+    return shown.convert(AS_OTHERS[shown.mode]) if shown.mode in AS_OTHERS else shown
 
 
 def _array(image: Any, split: str, position: int) -> np.ndarray:
@@ -327,8 +375,17 @@ def _array(image: Any, split: str, position: int) -> np.ndarray:
 def _pixels(image: Any, look: _Look, split: str, position: int) -> np.ndarray:
     """An image as it is written: uint8, (H, W, C)."""
     form = look.form
-    if not isinstance(image, Image.Image):
+    if isinstance(image, Image.Image):
+        channels, image = 1 if image.mode in GRAYS else 3, _as_shown(image, split, position)
+        size = image.height, image.width
+    else:
         array = _array(image, split, position)
+        channels, size = array.shape[2], array.shape[:2]
+    if look.where and size != (form.height, form.width):
+        raise _several_sizes((form.height, form.width), look.where, size, f"{split} {position}")
+    if channels > form.channels:
+        raise _InColorError
+    if not isinstance(image, Image.Image):
         if array.dtype == bool:
             array = array * np.uint8(255)
         if array.dtype != np.uint8:
@@ -340,12 +397,12 @@ def _pixels(image: Any, look: _Look, split: str, position: int) -> np.ndarray:
         image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else np.ascontiguousarray(array))
     if image.mode not in PLAIN:
         encoded = io.BytesIO()
-        image.save(encoded, "TIFF")
         try:
+            image.save(encoded, "TIFF")
             found, _ = decode.decode(
-                encoded.getvalue(), channels=form.channels, height=form.height, width=form.width, fit="crop"
+                encoded.getvalue(), channels=form.channels, height=form.height, width=form.width, fit=form.fit
             )
-        except decode.BadImage as error:
+        except (decode.BadImage, OSError) as error:
             raise BadRunFile(f"the image {split} {position} cannot be used: {error}") from None
         return found
     image = image.convert("L" if form.channels == 1 else "RGB")
@@ -357,17 +414,33 @@ def _pixels(image: Any, look: _Look, split: str, position: int) -> np.ndarray:
 def _eight_bits(array: np.ndarray, scale: float, split: str, position: int) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     most = 1.0 if scale > 1 and array.dtype.kind == "f" else 255.0
-    if not (low >= 0 and high <= most):  # nor is a number that is none
+    rounded = ROUNDED * most
+    if not (low >= -rounded and high <= most + rounded):  # nor is a number that is none
         raise BadRunFile(
             f"the image {split} {position} has values from {low:g} to {high:g}, {array.dtype}; give images before they "
             "are normalized, from 0 to 255 or from 0 to 1: what networks need is measured and done in training"
         )
-    return np.rint(array * (scale if array.dtype.kind == "f" else 1)).astype(np.uint8)
+    return np.rint(np.clip(array, 0, most) * (scale if array.dtype.kind == "f" else 1)).astype(np.uint8)
+
+
+def _bytes(parts: Sequence[Pairs], form: Form) -> int:
+    return sum(part.count for part in parts) * form.height * form.width * form.channels
 
 
 def _write(path: Path, parts: Sequence[Pairs], look: _Look, labels: dict[str, np.ndarray]) -> list[str]:
-    """Write the file; returns the names of the classes. The same data gives the same bytes."""
+    """Write the file; returns the names of the classes. The same data gives the same bytes.
+
+    Raises:
+        StoreError: The disk has no room for it.
+        _InColorError: An image has more channels than all are to have.
+    """
     form = look.form
+    if (need := _bytes(parts, form)) > (free := shutil.disk_usage(path.parent).free):
+        raise StoreError(
+            f"{counted(sum(part.count for part in parts), 'image')} of {form.width}x{form.height} take "
+            f"{memory.size_text(need)}, and {memory.size_text(free)} are free where {path.parent} lies; give a smaller "
+            "size, or another folder with out"
+        )
     is_whole = len(parts) == 1
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for part in parts:

@@ -108,11 +108,11 @@ def luma(images: np.ndarray) -> np.ndarray:
 def cell_means(values: np.ndarray, cells: int = GRID) -> np.ndarray:
     """Means of (N, H, W) in `cells` x `cells` cells of equal area, float32 (N, cells, cells)."""
     _, height, width = values.shape
-    return _shares(height, cells) @ values @ _shares(width, cells).T
+    return shares(height, cells) @ values @ shares(width, cells).T
 
 
 @cache
-def _shares(side: int, cells: int) -> np.ndarray:
+def shares(side: int, cells: int) -> np.ndarray:
     """Which share of each cell each of `side` pixels covers, float32 (cells, side)."""
     edges = np.arange(cells + 1) * side / cells
     pixels = np.arange(side)

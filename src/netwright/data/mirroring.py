@@ -15,11 +15,14 @@ from typing import Final
 
 import numpy as np
 
+from netwright.data.looks import shares
+
 LEAST, LEAST_OF_A_CLASS = 200, 20  # images, of which fewer say nothing
 TOLD: Final = 0.58  # share of the images that are told from their mirror images, above which they are not mirrored
 UPRIGHT: Final = 0.52  # of those that are told from themselves upside down, above which things have their place
 SURE: Final = 2.0  # standard errors by which a share has to be above or below
 LARGEST: Final = 32  # pixels of a side that are looked at
+ROUNDING: Final = 1e-3  # added to means, of which a half would be rounded by the order in which they were summed
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,18 @@ def chirality(images: np.ndarray, labels: np.ndarray) -> Chirality:
 
 
 def shrunk(images: np.ndarray) -> np.ndarray:
-    """Every so many pixels of images (N, H, W, C), so that sides have at most LARGEST: whether they are told by these
-    is the same, and memory is not that of large images.
+    """Images (N, H, W, C), uint8, as means of equal areas, at most LARGEST along a side, which take less memory.
+
+    Areas lie evenly to both sides, so that a mirror image becomes the mirror image. Every so many pixels from the first
+    on would not: turned round, they are others, and any image could be told from its mirror image.
     """
-    return images[:, :: -(-images.shape[1] // LARGEST), :: -(-images.shape[2] // LARGEST)]
+    _, height, width, _ = images.shape
+    if max(height, width) <= LARGEST:
+        return images
+    rows, columns = (shares(side, min(side, LARGEST)) for side in (height, width))
+    planes = images.transpose(0, 3, 1, 2).astype(np.float32)
+    means = rows @ planes @ columns.T + ROUNDING
+    return np.rint(means).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def _told(images: np.ndarray) -> np.ndarray:

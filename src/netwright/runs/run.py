@@ -167,7 +167,8 @@ class Run(RunResults):
         self._session = session or Session(console or Console(), attended, command, observers=watching)
         if data is not None and task is not None:
             raise BadRunFile(f"task is {str(task)!r} and data is given too; give one of them")
-        self._given = None if data is None else Given(place, data, size=size)
+        fit = (changes or {}).get("task", {}).get("fit", "crop")
+        self._given = None if data is None else Given(place, data, size=size, fit=fit)
         if self._given is not None:
             task = str(Reference("arrays", {"path": str(self._given.path)}))
         elif task is not None:

@@ -121,7 +121,8 @@ def search(
             raise BadRunFile("classes and columns go with data in memory; data on the disk says itself what it is")
     elif data is not None:
         parts = _parts(data, labels, valid, test)
-        own = Given(folder.absolute(), parts, classes=classes, columns=columns, size=size)
+        fit = merged.get("task", {}).get("fit", "crop")
+        own = Given(folder.absolute(), parts, classes=classes, columns=columns, size=size, fit=fit)
         holding, task = own.written(), refs.Reference("arrays", {"path": str(own.path)})
     else:
         holding, task = nullcontext(""), None
