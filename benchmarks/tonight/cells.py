@@ -25,6 +25,7 @@ from . import data
 HERE = Path(__file__).parent
 SMALL = 50_000  # parameters
 PLACES = ("folder", "export", "report")  # facts that say where things were, which no line needs
+TOO_LONG = "took too long"  # why a cell failed that was ended
 ON_TWO, ON_ONE = ("cifar4to7", "cifar5000"), ("cifar4to7",)
 
 
@@ -165,9 +166,26 @@ def append(path: Path, line: Line) -> None:
         os.fsync(file.fileno())
 
 
-def latest(lines: Sequence[Line], seconds: float) -> dict[Cell, Line]:
-    """The last line of each cell that was given that time and has numbers."""
-    return {line.cell: line for line in lines if line.seconds == seconds and not line.failed}
+def latest(lines: Sequence[Line], seconds: float, digests: Mapping[str, str] | None = None) -> dict[Cell, Line]:
+    """The last line of each cell that was given that time and has numbers.
+
+    Args:
+        lines: All lines.
+        seconds: The time.
+        digests: Of the data sets as they are now, by name; lines of other data, such as letters drawn by other fonts,
+            do not count. None, and of a set that is not named: it is not known.
+    """
+    known = digests or {}
+    return {
+        line.cell: line
+        for line in lines
+        if line.seconds == seconds and not line.failed and line.digest == known.get(line.data, line.digest)
+    }
+
+
+def overran(lines: Sequence[Line], seconds: float) -> list[Cell]:
+    """Cells that were ended, on any try, as they took far too long."""
+    return sorted({line.cell for line in lines if line.seconds == seconds and line.failed.startswith(TOO_LONG)})
 
 
 def listed(columns: Mapping[str, Column], names: Collection[str], sets: Collection[str], seeds: int) -> list[Cell]:
@@ -295,7 +313,7 @@ class Playing:
         except (ValueError, IndexError):
             text = (self.out / "err.txt").read_text(encoding="utf-8", errors="replace")
             said = text.replace(str(self.out), "CELL").replace(str(folder), "DATA").strip().splitlines()
-            why = "took too long" if self._overran else f"exit code {self._process.returncode}"
+            why = TOO_LONG if self._overran else f"exit code {self._process.returncode}"
             return Line(**place, failed=f"{why}: {' '.join(said[-3:])[-400:]}")
         return Line(**place, **outcome(self.cell, facts, self.out, folder))
 

@@ -21,7 +21,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,9 +45,11 @@ def main() -> None:
         columns[name] = replace(columns[name], arguments=tuple(shlex.split(words)))
     if not options.table:
         _play(options, columns)
-    lines = cells.latest(cells.read(options.lines), options.seconds)
-    tests = {name: _targets(name, options.data) for name in data.REPORTED if (options.data / f"{name}.npz").exists()}
-    print(table.markdown(lines, columns, tests, options.seeds))
+    there = [name for name in data.REPORTED if (options.data / f"{name}.npz").exists()]
+    tests = {name: _targets(name, options.data) for name in there}
+    every = cells.read(options.lines)
+    lines = cells.latest(every, options.seconds, _digests(there, options.data))
+    print(table.markdown(lines, columns, tests, options.seeds, cells.overran(every, options.seconds)))
     left = [cell for cell in cells.listed(columns, columns, data.REPORTED, options.seeds) if cell not in lines]
     print(f"\n{len(left)} cells are left" if left else "\nnothing is left")
     if options.quick and (failed := [line.cell.name for line in cells.read(options.lines) if line.failed]):
@@ -64,14 +66,12 @@ def _play(options: argparse.Namespace, columns: Mapping[str, Column]) -> None:
         cores = [*sorted(os.sched_getaffinity(0))]
     if options.at_once > len(cores):
         raise SystemExit(f"--at-once is {options.at_once}, but there are {len(cores)} cores; each cell needs its own")
-    done = cells.latest(cells.read(options.lines), options.seconds)
-    waiting = [
-        cell
-        for cell in cells.listed(columns, options.columns or columns, options.only or data.REPORTED, options.seeds)
-        if cell not in done
-    ]
-    for name in sorted({cell.data for cell in waiting}):
+    asked = cells.listed(columns, options.columns or columns, options.only or data.REPORTED, options.seeds)
+    names = sorted({cell.data for cell in asked})
+    for name in names:
         data.write(name, options.data)
+    done = cells.latest(cells.read(options.lines), options.seconds, _digests(names, options.data))
+    waiting = [cell for cell in asked if cell not in done]
     needed = sum(cells.expected(columns[cell.column], options.seconds) for cell in waiting)
     print(f"{len(waiting)} cells, at most {needed / options.at_once / 3600:.1f} hours", file=sys.stderr)
     free, playing = cores[: options.at_once], list[Playing]()
@@ -153,3 +153,7 @@ def _options() -> argparse.Namespace:
         given.columns, given.only, given.seeds, given.at_once, given.pieces_minutes = QUICK, ("digits",), 1, 1, 10.0
         given.seconds, given.lines = QUICK_SECONDS, given.folder / "quick.jsonl"
     return given
+
+
+def _digests(names: Iterable[str], folder: Path) -> dict[str, str]:
+    return {name: data.read(name, folder).digest() for name in names}

@@ -63,6 +63,20 @@ def test_results_are_gone_on_with_behind_a_line_that_was_cut(tmp_path):
     assert cells.latest(cells.read(path), 600) == {Cell("digits", "P0", 0): replace(first, accuracy=0.75)}
 
 
+def test_lines_of_other_images_do_not_count():
+    """Letters are drawn by what fonts and libraries there are: labels and numbers would not tell."""
+    lines = [Line(name, "P0", 0, 600, 601, 0.5, 0.5, digest="old") for name in ("characters", "gray90")]
+    assert {cell.data for cell in cells.latest(lines, 600, {"characters": "new"})} == {"gray90"}
+    assert len(cells.latest(lines, 600, {"characters": "old"})) == len(cells.latest(lines, 600)) == 2
+
+
+def test_a_cell_that_took_too_long_is_remembered_beside_its_later_try():
+    late = Line("digits", "netwright", 1, 600, 1020, failed="took too long: said this")
+    other = replace(late, seed=2, failed="exit code 1: took too long")
+    lines = [late, replace(late, failed="", accuracy=0.9), other, replace(late, seconds=60, seed=0)]
+    assert cells.overran(lines, 600) == [Cell("digits", "netwright", 1)]
+
+
 @pytest.mark.parametrize(
     ("column", "name", "words"),
     [

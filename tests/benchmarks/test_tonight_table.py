@@ -65,6 +65,11 @@ def test_one_late_search_breaks_the_promise_of_time():
     lines[cell] = Line("digits", "netwright", 0, 600, 661, 0.8, 0.8)
     assert verdicts(lines)[-1] is False
     assert verdicts({cell: lines[cell]})[-1] is False
+    fine = all_at(0.80, 0.75, 0.79)
+    ended = table.criteria(fine, {}, SEEDS, [cell])[-1]
+    assert ended.met is False, "also where it was played again in time"
+    assert ended.found.endswith("ended as they took far too long: digits-netwright-0")
+    assert table.criteria(fine, {}, SEEDS, [Cell("digits", "P0", 0)])[-1].met is True
 
 
 def test_over_seeds_the_interval_is_students():
@@ -129,5 +134,7 @@ def test_everything_that_was_found_stands_on_the_page():
         "is +1.00 points from the reference",
         "digits 2 and 0.7",
         "| gray90 (balanced) |",
+        "P0 took 1.05 to 1.05 times its time, 1.05 on average.",
+        "netwright took 1.00 to 1.05 times its time",
     ):
         assert part in page

@@ -62,3 +62,8 @@ def test_only_pairs_with_the_first_are_shown_and_as_first_less_other():
 def test_nothing_is_said_where_nothing_was_compared():
     lone = {"a": MEANS["a"], "b": MeanOfSeeds(math.nan, math.nan, 0)}
     assert leading.leading("final", "test", 1, lone, []) is None and leading.parts(None) == []
+
+
+def test_nobody_is_first_by_what_no_pair_compares():
+    """As the best scores of searches in rounds, which are by weights of their own."""
+    assert leading.leading("hypervolume", "hypervolume", 1, MEANS, pairs(0.5)) is None

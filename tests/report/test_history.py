@@ -125,6 +125,14 @@ def searched(folder, trials=25):
     return folder
 
 
+def test_networks_have_the_same_numbers_in_every_process():
+    """By them networks are drawn: Python's hash of a text, which differs from process to process, would draw others."""
+    keys = ["a", "", "\u00e4", "a"]
+    trials = [Trial(n, Proposal((0,)), key, 0, "done", Result({}), None, n) for n, key in enumerate(keys, 1)]
+    found = History.of(trials).keys.tolist()
+    assert found == [3405396810240292928, -5426141060434712860, 4152366542966443504, 3405396810240292928]
+
+
 def test_a_table_is_read_in_pages(tmp_path, monkeypatch):
     """A report, what is trained and what is shown ask for no more than a page; the numbers are those of all rows."""
     folder = searched(tmp_path / "a")

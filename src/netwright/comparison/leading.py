@@ -57,7 +57,7 @@ class Leading:
 def leading(
     measure: str, label: str, sign: int, means: Mapping[str, MeanOfSeeds], pairs: Sequence[Pair]
 ) -> Leading | None:
-    """The strategy of the best mean, the first of equals; None: fewer than two were measured.
+    """The strategy of the best mean, the first of equals; None: fewer than two were measured, or no pair compares them.
 
     Args:
         measure: The measure that decides, as pairs name it.
@@ -73,6 +73,8 @@ def leading(
     found = [_of(pair, first) for pair in pairs if first in (pair.strategy, pair.other)]
     found = [lead for lead in found if lead.other in known]
     leads = sorted((lead for lead in found if lead.measure == measure), key=lambda lead: -known[lead.other])
+    if not leads:
+        return None
     return Leading(first, label, sign, means, tuple(leads), tuple(lead for lead in found if lead.measure != measure))
 
 
@@ -85,8 +87,6 @@ def sentence(found: Leading) -> str:
         return (
             f"no clear winner: {found.strategy} is first ({value}), but not clearly before {', '.join(near[:3])}{more}"
         )
-    if not found.leads:
-        return f"{found.strategy} is first ({value})"
     rival = found.leads[0]
     mean, interval, *_ = numbers.difference(rival)
     return (
@@ -97,7 +97,7 @@ def sentence(found: Leading) -> str:
 
 def parts(found: Leading | None) -> list[str]:
     """Table and explanation of the differences from the first strategy; empty where nothing was compared."""
-    if found is None or not found.leads:
+    if found is None:
         return []
     caveat = caveats.few_seeds([lead.difference for lead in found.leads])
     shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []

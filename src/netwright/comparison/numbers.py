@@ -8,7 +8,7 @@ from typing import Protocol
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.measures import MeanOfSeeds
 
-BAND = 1.96  # standard errors either side of a mean: 95 %
+BAND = 1.96  # standard errors to a side, about, of an interval of 95 %
 MISSING = "–"
 
 

@@ -14,6 +14,7 @@ from netwright.core.shapes import IO as IO
 MAX_LOSSES = 3  # a trial whose worker was lost is put back in the queue up to this many times
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
+CARRIED_STEPS = "carried_steps"  # metric of a promotion: how many steps it went on from; 0: it trained anew
 STEPS_DONE = "steps"  # metric of a training whose length is measured, not given: how many steps it took
 SPAN = "span"  # begins the names of metrics: steps that the schedule of training 1, 2, ... spanned, as in "span_1"
 BEND = "bend"  # likewise, as in "bend_1_1": first step from which on the rate of training 1 fell twice as steeply

@@ -29,7 +29,7 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
+from netwright.core.records import CARRIED_STEPS, STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
 from netwright.core.settings import Setting
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
@@ -168,7 +168,7 @@ class Training(Options):
         if self.plateau:
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:
-            metrics["carried_steps"] = min(state.carried)
+            metrics[CARRIED_STEPS] = min(state.carried)
         is_exact = device.is_exact(own, self.deterministic) or not self.states_length
         why = (self._why_anew(trial, state, context), why_inexact(state.done, is_exact), *state.notes)
         notes = [note for found in state.done for note in found.notes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
@@ -42,8 +43,13 @@ COLUMNS: dict[str, tuple[type, Callable[[Trial], Any]]] = {
     "brackets": (np.float64, lambda t: _note(t, BRACKET)),
     "rounds": (np.float64, lambda t: _note(t, ROUND)),
     "is_learned": (np.bool_, lambda t: any(name.startswith(MODEL) for name in t.proposal.notes)),
-    "keys": (np.int64, lambda t: hash(t.key)),
+    "keys": (np.int64, lambda t: _number(t.key)),
 }
+
+
+def _number(key: str) -> int:
+    """A number for a key, the same in every process: Python's own hash of a text is not, nor what is drawn by it."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 @dataclass(frozen=True, eq=False)

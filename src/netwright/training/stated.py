@@ -9,7 +9,7 @@ import torch
 from netwright.core import directions
 from netwright.core.objectives import COUNTED, Objective
 from netwright.core.protocols import OffersMetrics, StatesMeasures, Task, Tunes
-from netwright.core.records import BROKEN_OFF, STEPS_DONE
+from netwright.core.records import BROKEN_OFF, CARRIED_STEPS, STEPS_DONE
 from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens
 from netwright.training import faults, mixing
@@ -22,7 +22,7 @@ OF_ANY_TRAINING: Final = (
     *COUNTED,
     *(Objective(name, -1) for name in ("seconds", "peak_memory_mb")),
     Objective("examples_per_second"),
-    Objective("carried_steps"),
+    Objective(CARRIED_STEPS),
 )
 OF_DEADLINE: Final = (Objective(BROKEN_OFF, -1),)
 OF_LENGTH: Final = (Objective(STEPS_DONE, -1),)

@@ -72,3 +72,14 @@ def test_a_promotion_costs_what_it_adds():
     said = budgets.sentence([SEARCH, SEARCH])
     assert said.startswith("its trials have budgets 1, 3, 9: the 4 of 10 with 9 are judged")
     assert said.endswith(f"what {19 / 9:,.1f} trials with 9 cost") and pytest.approx(2.11, abs=0.01) == 19 / 9
+
+
+def test_a_promotion_that_trained_anew_costs_all_of_its_budget():
+    def measured(steps):
+        return [
+            replace(trial, result=Result({"carried_steps": steps})) if trial.proposal.continues else trial
+            for trial in SEARCH
+        ]
+
+    assert budgets.spent(measured(40)) == budgets.spent(SEARCH)
+    assert budgets.spent(measured(0)) == sum(trial.proposal.budget for trial in SEARCH)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from netwright.comparison.contests.populations import path
 from netwright.core import front
 from netwright.core.objectives import Objective, with_scores
 from netwright.core.records import Proposal, Result, Trial
+from netwright.core.round_plan import AGE, MEMBERS, PLACE
 from netwright.testing.toys import ToySpace
 from tests.comparison.contests import toy_contests as contests
 
@@ -28,7 +30,7 @@ def compared(tmp_path_factory):
     # the last one is a list of one network
     contest = contests.prepared(recipe, f"random,listed(genotypes=[{[0] * 12}])", seeds="3")
     outcome = contests.carried_out(contest, folder / "out")
-    return outcome, standings.summarize(contest, outcome, np.random.default_rng(0))
+    return contest, outcome, standings.summarize(contest, outcome, np.random.default_rng(0))
 
 
 def points(trials):
@@ -36,7 +38,7 @@ def points(trials):
 
 
 def test_shares_are_of_the_front_of_all_searches(compared):
-    outcome, found = compared
+    _, outcome, found = compared
     [standing] = found.recipes
     everything = np.concatenate([points(trials) for trials in outcome.trials.values()])
     reference = front.reference_point(everything)
@@ -52,8 +54,22 @@ def test_shares_are_of_the_front_of_all_searches(compared):
     assert page.winner(standing).strategy == "random" and page.winner(standing).label == "hypervolume"
 
 
+def test_searches_in_rounds_have_no_front_in_common_and_no_winner_by_it(compared):
+    """Their scores are by weights that each trained by itself."""
+    contest, outcome, _ = compared
+    notes = {PLACE: 0, MEMBERS: 15, AGE: 0}
+
+    def in_round(trial):
+        return replace(trial, proposal=replace(trial.proposal, budget=1, notes=notes))
+
+    rounds = replace(outcome, trials={cell: [*map(in_round, rows)] for cell, rows in outcome.trials.items()})
+    [standing] = standings.summarize(contest, rounds, np.random.default_rng(0)).recipes
+    assert standing.front is None and standing.pairs == ()
+    assert page.winner(standing) is None
+
+
 def test_pages_and_files_tell_it(compared, tmp_path):
-    _, found = compared
+    _, _, found = compared
     [standing] = found.recipes
     html = page.write(tmp_path, found).read_text()
     assert (tmp_path / "toy-hypervolume.png").exists() and "by hypervolume" in html

@@ -80,7 +80,15 @@ def test_a_search_that_ended_early_stays_where_it_was():
     # half of the interval of two values by Student's t with one degree of freedom: 12.706 standard errors
     np.testing.assert_allclose(around, 12.7062 * np.array([1.0, 1.0, 1.5, 2.0]), rtol=1e-5)
     alone, without = figures.mean_and_band(lines[:1], 3)
-    assert alone.tolist() == [0.0, 1.0, 1.0] and not without.any()
+    assert alone.tolist() == [0.0, 1.0, 1.0] and np.isnan(without).all(), "one search says nothing of how they differ"
+
+
+def test_a_line_begins_where_all_searches_have_something():
+    """Where trials at small budgets are not judged, searches come to their first judged one at different times."""
+    lines = [np.array([np.nan, 3.0, 3.0, 3.0]), np.array([np.nan, np.nan, 1.0, 2.0])]
+    means, around = figures.mean_and_band(lines, 4)
+    np.testing.assert_allclose(means, [np.nan, np.nan, 2.0, 2.5])
+    np.testing.assert_allclose(around, 12.7062 * np.array([np.nan, np.nan, 1.0, 0.5]), rtol=1e-5)
 
 
 def test_a_comparison_in_which_everything_failed(tmp_path):

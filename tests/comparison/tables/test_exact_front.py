@@ -1,7 +1,7 @@
 """Searches on tables by several objectives are judged by the hypervolume that they cover of the exact front's."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +43,15 @@ def test_the_front_of_a_table_and_the_share_of_it():
     shares = found.shares(np.array([[6.0, 40.0], [NAN, NAN], [9.0, 60.0], [7.0, 20.0], [5.0, 10.0]]))
     assert shares[-1] == pytest.approx(1.0) and shares[0] == shares[1] == pytest.approx(1.4 * 25 / 122)
     assert (np.diff(shares) >= 0).all()
+
+
+def test_an_objective_that_is_turned_round_has_its_own_front():
+    """`!` insists on minimizing what the table says is better when higher, or the other way round."""
+    table = replace(TABLE, final="v")
+    found = exact_front.exact_front(table, ("signal", "-final!"))
+    measured = np.column_stack((SIGNALS, SIGNALS))[:4]
+    assert found.networks == 4, "whatever one gains, the other loses"
+    assert found.shares(measured)[-1] == pytest.approx(1.0)
 
 
 def test_what_is_counted_is_an_objective_too_of_the_front_and_of_searches():

@@ -10,7 +10,7 @@ from netwright.comparison.tables import table_search
 from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Proposal
+from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
@@ -71,6 +71,12 @@ def test_a_course_by_hand():
     assert course.message == "the signal of genotype (1,) is missing in table 'toy'"
     assert len(course.elapsed) == 5 and course.elapsed[0] >= 0 and (np.diff(course.elapsed) >= 0).all()
     assert not len(course.costs) and not len(course.values)
+
+
+def test_a_promotion_is_no_repetition():
+    asked = [((0,), 1), ((1,), 1), ((0,), 3), ((0,), 3), ((1,), 1)]
+    trials = [Trial(n, Proposal(g, budget=b), str(g), 0, "done") for n, (g, b) in enumerate(asked)]
+    assert table_search._repeats(trials).tolist() == [False, False, False, True, True]
 
 
 def test_a_search_that_proposes_nothing_has_no_trials():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from netwright.core import objectives
 from netwright.core.protocols import Evaluator, TrainsToBudgets
-from netwright.core.records import Trial
+from netwright.core.records import CARRIED_STEPS, Trial
 from netwright.core.round_plan import MEMBERS
 
 
@@ -22,9 +22,18 @@ def only(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
 
 
 def spent(trials: Sequence[Trial]) -> int:
-    """Sum of the budgets of a search's trials; of one that continues another, only what goes beyond that one counts."""
+    """Sum of the budgets of a search's trials; of one that went on from another, only what goes beyond that one counts.
+
+    A promotion that found no checkpoint, or was to find none, trained anew: all of it counts.
+    """
     own = {trial.id: trial.proposal.budget or 0 for trial in trials}
-    return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
+    went_on = {trial.id: trial.proposal.continues or 0 for trial in trials if _went_on(trial)}
+    return sum(budget - own.get(went_on.get(trial, 0), 0) for trial, budget in own.items())
+
+
+def _went_on(trial: Trial) -> bool:
+    """Whether a promotion went on from the steps of the trial that it continues, as far as its evaluator says."""
+    return trial.result is None or trial.result.metrics.get(CARRIED_STEPS, 1) > 0
 
 
 def are_rounds(trials: Iterable[Trial]) -> bool:

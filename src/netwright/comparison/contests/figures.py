@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy import special
 
 from netwright.comparison import measures
 from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
@@ -19,7 +18,6 @@ from netwright.report import curves
 from netwright.report.figures import FEW, PALETTE, POINTS, RASTER, TEXT_SIZE
 from netwright.report.text import printable
 
-INTERVAL = 0.95  # of the bands
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -125,6 +123,8 @@ def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int
 def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean of lines at each position and half the width of its 95 % interval, each of shape (length,).
 
+    Both are NaN until all that ever have a value have one: before that it would be the mean of the quickest alone.
+
     Args:
         lines: A line for each search; the last value of a shorter one stays. An empty one has no values.
         length: Number of trials.
@@ -133,9 +133,10 @@ def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray,
     for row, line in zip(carried, lines, strict=True):
         row[: len(line)] = line[:length]
         row[len(line) :] = line[-1] if len(line) else np.nan
-    means, errors = measures.mean_path(carried)
-    freedom = np.maximum((~np.isnan(carried)).sum(axis=0) - 1, 1)
-    return means, np.nan_to_num(errors) * special.stdtrit(freedom, (1 + INTERVAL) / 2)
+    known = (~np.isnan(carried)).sum(axis=0)
+    has_begun = known == known.max(initial=0)
+    means, errors = (np.where(has_begun, each, np.nan) for each in measures.mean_path(carried))
+    return means, measures.half_width(errors, known)
 
 
 def _trials(standing: RecipeStanding) -> int:

@@ -180,11 +180,12 @@ def _standing(
             for cell, trials in searches[label].items()
         }
     goals = objectives.shown(run.objectives, building.measures_of(run))
-    front = common_front.common_front(paths, goals, run.reference_point)
+    in_rounds = budgets.are_rounds(trial for own in searches.values() for trials in own.values() for trial in trials)
+    # of scores in rounds, which do not compare from search to search, there is no common front
+    front = None if in_rounds else common_front.common_front(paths, goals, run.reference_point)
     paths = common_front.judged(paths, front)
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    in_rounds = budgets.are_rounds(trial for own in searches.values() for trials in own.values() for trial in trials)
     known = outcome.baselines.get(name, ())
     objective, sign = goals[0], goals[0].sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}

@@ -12,7 +12,7 @@ from netwright.core import directions, front
 from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Trial
-from netwright.core.table import Table
+from netwright.core.table import Table, column_of
 from netwright.evaluators.lookup import Lookup
 
 
@@ -81,8 +81,8 @@ def lookup_of(table: Table, objectives: Sequence[str]) -> Lookup:
 
 def _scores(table: Table, lookup: Lookup, objective: Objective) -> np.ndarray:
     """A metric of every network as a score, shape (networks,); NaN where missing."""
-    if objective.name in ("signal", "final"):
-        return table.scores("signal" if objective.name == "signal" else "final")
+    if objective.name in ("signal", "final"):  # with the sign that is asked for, which "!" turns round
+        return objective.score(table.columns[column_of(table.signal if objective.name == "signal" else table.final)])
     if objective.name in lookup.counted:
         return objective.score(table.counted(objective.name))
     nobody: Any = None  # a look-up reports to no one

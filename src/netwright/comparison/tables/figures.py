@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
-from netwright.comparison.numbers import BAND
+from netwright.comparison.measures import half_width
 from netwright.comparison.tables.summary import Curve
 from netwright.report.figures import TEXT_SIZE
 from netwright.report.text import printable
@@ -28,7 +28,7 @@ def regret(curves: Sequence[Curve]) -> Figure | None:
     positive = shown[shown > 0]
     floor = positive.min() / 1.6 if len(positive) else 0.0  # a band around small regrets would reach below 0
     for number, curve in enumerate(curves):
-        _line(axes, curve.x, curve.regret, curve.regret_error, number, floor)
+        _line(axes, curve, curve.regret, curve.regret_error, number, floor)
     if len(positive):
         axes.set_yscale("log", nonpositive="clip")
         axes.set_ylim(floor, positive.max() * 1.4)
@@ -47,11 +47,11 @@ def final(curves: Sequence[Curve]) -> Figure | None:
         return None
     figure, axes = _start(curves)
     for number, curve in enumerate(curves):
-        _line(axes, curve.x, curve.final, curve.final_error, number)
+        _line(axes, curve, curve.final, curve.final_error, number)
     settled = np.concatenate([curve.final[int(SETTLED * len(curve.x)) :] for curve in curves] or [np.zeros(0)])
-    errors = np.concatenate([curve.final_error[int(SETTLED * len(curve.x)) :] for curve in curves] or [np.zeros(0)])
     if not np.isnan(settled).all():
-        around = BAND * np.nan_to_num(errors)
+        halves = [half_width(curve.final_error[int(SETTLED * len(curve.x)) :], curve.seeds) for curve in curves]
+        around = np.nan_to_num(np.concatenate(halves))
         low, high = np.nanmin(settled - around), np.nanmax(settled + around)
         space = 0.06 * (high - low) or 0.5
         axes.set_ylim(low - space, high + space)
@@ -69,7 +69,7 @@ def hypervolume(curves: Sequence[Curve]) -> Figure | None:
         return None
     figure, axes = _start(curves)
     for number, curve in enumerate(curves):
-        _line(axes, curve.x, curve.hypervolume, curve.hypervolume_error, number)
+        _line(axes, curve, curve.hypervolume, curve.hypervolume_error, number)
     settled = np.concatenate([each[int(SETTLED * len(each)) :] for each in shown])
     low, high = np.nanmin(settled), np.nanmax(settled)
     space = 0.06 * (high - low) or 0.05
@@ -85,13 +85,13 @@ def _start(curves: Sequence[Curve]) -> tuple[Figure, Axes]:
 
 
 def _line(
-    axes: Axes, x: np.ndarray, means: np.ndarray, errors: np.ndarray, number: int, floor: float = -math.inf
+    axes: Axes, curve: Curve, means: np.ndarray, errors: np.ndarray, number: int, floor: float = -math.inf
 ) -> None:
     color, style = look(number)
-    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6, marker=mark(means), markersize=6)
-    band = BAND * np.nan_to_num(errors)
+    axes.plot(curve.x, means, color=color, linestyle=style, linewidth=1.6, marker=mark(means), markersize=6)
+    band = half_width(errors, curve.seeds)
     low, high = np.maximum(means - band, floor), np.maximum(means + band, floor)
-    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(curve.x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def _finish(figure: Figure, axes: Axes, curves: Sequence[Curve]) -> Figure:

@@ -77,7 +77,8 @@ class ProblemPair:
 class Curve:
     """Means over seeds and their standard errors after `x` trials, or, where `is_seconds`, seconds of evaluation.
 
-    Hypervolumes are shares of the exact front's, NaN where there is one objective.
+    Hypervolumes are shares of the exact front's, NaN where there is one objective. `seeds` is the number of searches
+    that the means are over.
     """
 
     strategy: str
@@ -89,6 +90,7 @@ class Curve:
     final_error: np.ndarray
     hypervolume: np.ndarray
     hypervolume_error: np.ndarray
+    seeds: int
     is_seconds: bool = False
 
 
@@ -216,7 +218,7 @@ def _curve(
         np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path)
     )
     means = (regret, regret_error, final, final_error, covered, covered_error)
-    return Curve(strategy, problem, x, *means, is_seconds=table_seconds is not None)
+    return Curve(strategy, problem, x, *means, int(succeeded.max()), is_seconds=table_seconds is not None)
 
 
 def _over_seconds(paths: np.ndarray, found: Sequence[Course], grid: np.ndarray) -> np.ndarray:

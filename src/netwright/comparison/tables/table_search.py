@@ -142,11 +142,13 @@ def _metric(trials: Sequence[Trial], name: str) -> np.ndarray:
 
 
 def _repeats(trials: Sequence[Trial]) -> np.ndarray:
-    known: set[str] = set()
+    """Which trials measured a network again; at another budget, as a promotion does, it is no repetition."""
+    known: set[tuple[str, int | None]] = set()
     is_repeat = np.zeros(len(trials), bool)
     for place, trial in enumerate(trials):
-        is_repeat[place] = trial.key in known
-        known.add(trial.key)
+        asked = trial.key, trial.proposal.budget
+        is_repeat[place] = asked in known
+        known.add(asked)
     return is_repeat
 
 
