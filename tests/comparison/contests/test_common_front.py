@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from netwright.comparison.contests.populations import path
 from netwright.core import front
 from netwright.core.objectives import Objective, with_scores
 from netwright.core.records import Proposal, Result, Trial
-from netwright.core.round_plan import AGE, MEMBERS, PLACE
 from netwright.testing.toys import ToySpace
 from tests.comparison.contests import toy_contests as contests
 
@@ -57,12 +55,7 @@ def test_shares_are_of_the_front_of_all_searches(compared):
 def test_searches_in_rounds_have_no_front_in_common_and_no_winner_by_it(compared):
     """Their scores are by weights that each trained by itself."""
     contest, outcome, _ = compared
-    notes = {PLACE: 0, MEMBERS: 15, AGE: 0}
-
-    def in_round(trial):
-        return replace(trial, proposal=replace(trial.proposal, budget=1, notes=notes))
-
-    rounds = replace(outcome, trials={cell: [*map(in_round, rows)] for cell, rows in outcome.trials.items()})
+    rounds = contests.in_rounds(outcome, 15)
     [standing] = standings.summarize(contest, rounds, np.random.default_rng(0)).recipes
     assert standing.front is None and standing.pairs == ()
     assert page.winner(standing) is None

@@ -8,7 +8,6 @@ import pytest
 
 from netwright.comparison.contests import cell_runs, standings
 from netwright.core.records import Result
-from netwright.core.round_plan import AGE, MEMBERS, PLACE
 from tests.comparison.contests import toy_contests as contests
 from tests.comparison.tables import small
 
@@ -63,12 +62,7 @@ def test_evolution_beats_random_search_on_a_sum(compared):
 
 def test_of_searches_in_rounds_full_trainings_alone_are_compared(compared):
     contest, outcome, _ = compared
-    notes = {PLACE: 0, MEMBERS: 30, AGE: 0}
-
-    def in_round(trial):
-        return replace(trial, proposal=replace(trial.proposal, budget=1, notes=notes))
-
-    rounds = replace(outcome, trials={cell: [*map(in_round, rows)] for cell, rows in outcome.trials.items()})
+    rounds = contests.in_rounds(outcome, 30)
     [standing] = standings.summarize(contest, rounds, np.random.default_rng(0), (0.5,)).recipes
     assert {pair.measure for pair in standing.pairs} == {"test"}
     for row in standing.rows:

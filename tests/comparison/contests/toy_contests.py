@@ -2,12 +2,14 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from netwright.comparison import command_line, folder
 from netwright.comparison.contests import recipes
 from netwright.comparison.contests.contest import StrategyContest, prepare
 from netwright.comparison.contests.outcome import carry_out
+from netwright.core.round_plan import AGE, MEMBERS, PLACE
 from netwright.core.trust import Trust
 from tests.comparison import in_process
 
@@ -57,3 +59,13 @@ def rows(outcome):
         cell: [(trial.proposal, trial.seed, trial.scores) for trial in trials]
         for cell, trials in outcome.trials.items()
     }
+
+
+def in_rounds(outcome, members):
+    """The outcome, as if all trials of a search had been scored in one round of shared training."""
+    notes = {PLACE: 0, MEMBERS: members, AGE: 0}
+
+    def in_round(trial):
+        return replace(trial, proposal=replace(trial.proposal, budget=1, notes=notes))
+
+    return replace(outcome, trials={cell: [*map(in_round, rows)] for cell, rows in outcome.trials.items()})
