@@ -66,7 +66,9 @@ def test_averages_begin_anew_where_the_rate_begins_to_fall(steps, share, cooldow
     else:
         assert found == [*range(course.steps)]
     assert found == [_course(course.steps, cooldown).updates(step) for step in range(course.steps)]
-    assert _course(steps, cooldown, span=2 * steps).updates(steps - 1) == steps - 1, "below the horizon nothing falls"
+    part, whole = _course(steps, cooldown, span=2 * steps), _course(2 * steps, cooldown)
+    assert [part.updates(step) for step in range(steps)] == [whole.updates(step) for step in range(steps)]
+    assert [part.factor(step) for step in range(steps)] == [whole.factor(step) for step in range(steps)]
 
 
 @given(steps=st.integers(50, 3000), cooldown=COOLDOWNS, share=st.floats(0.1, 3.0), each=st.floats(0.01, 10.0))

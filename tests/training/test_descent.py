@@ -156,6 +156,28 @@ def test_what_is_dropped_depends_on_seed_and_step_alone():
     assert len({loss(seed, step).item() for seed in (1, 2) for step in (3, 4)}) == 4
 
 
+def test_so_does_what_a_network_of_the_users_own_drops():
+    """Which draws from torch's own generator: a training that goes on elsewhere must not drop other features."""
+    images, targets = _batch()
+
+    def trained(seed, steps=(0, 1, 2), disturbed=False):
+        torch.manual_seed(7)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(16, 64), nn.Dropout(), nn.Linear(64, 3)).train()
+        used = StepSettings(lr=0.1, weight_decay=0.0)
+        descent = Descent(network, Classes(), step_settings.optimizer(used, network), used, steps=9, seed=seed)
+        for step in steps:
+            if disturbed:
+                torch.rand(step + 1)
+            before = torch.get_rng_state()
+            descent(images, targets, step, len(targets))
+            assert torch.equal(torch.get_rng_state(), before), "nobody else's draws change"
+        return _weights(network)
+
+    assert torch.equal(trained(1), trained(1, disturbed=True))
+    assert not torch.equal(trained(1), trained(2))
+    assert not torch.equal(trained(1, (0, 0)), trained(1, (0, 1)))
+
+
 def test_drop_path_begins_with_all_branches_where_it_is_scheduled():
     images, targets = _batch()
     plain = _descent(_network())(images, targets, 0, len(targets))

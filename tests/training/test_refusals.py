@@ -31,6 +31,15 @@ def test_a_schedule_must_end_where_the_last_promotions_do():
         refusals.check_machine(Options(horizon=9), cpu, 3)
 
 
+def test_teachers_are_refused_where_torchrun_has_several_processes_wait(monkeypatch):
+    """The option says one, and only the first of them would learn from the teachers."""
+    options = Options(teachers="here", distill=0.5)
+    refusals.check_network(options, TASK, None, with_data=False)
+    monkeypatch.setattr(refusals.ranks, "size", lambda _processes: 8)
+    with pytest.raises(BadReference, match=r"evaluator\.teachers goes with one process"):
+        refusals.check_network(options, TASK, None, with_data=False)
+
+
 def test_a_batch_must_be_dividable_once_the_examples_are_known():
     options = Options(batch=64, accumulate=64)
     refusals.check_network(options, TASK, None, with_data=False)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from netwright.core import seeds
 from netwright.core.errors import BadReference
+from netwright.core.records import IO
 from netwright.tasks.digits import digits
 from netwright.training import scoring
 from netwright.training.scoring import Scoring, ScoringBatches
@@ -23,17 +25,46 @@ def _batches(**changed):
     return [[x for x, *_ in found.of(number, seed)] for number, seed in ((0, 5), (1, 6), (0, 5))]
 
 
-def _plain():
-    return [x for x, _ in TASK.batches("valid", 100, None)][:3]  # 360 images; the last 60 are no whole batch
+def _shuffled(part=0):
+    """Three whole batches of the 360 images, in the order in which all networks meet them."""
+    whole = torch.cat([batch[part] for batch in TASK.batches("valid", 60, None)])
+    order = torch.from_numpy(seeds.rng_for(0, seeds.SPLIT).permutation(360))
+    return list(whole[order[:300]].split(100))
 
 
-def test_the_same_batches_are_the_first_ones():
+def test_the_same_batches_are_the_first_ones_of_all_in_a_fixed_order():
     for found in _batches(scored_on="same"):
-        assert all(torch.equal(a, b) for a, b in zip(found, _plain()[:2], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(found, _shuffled()[:2], strict=True))
+
+
+class Sorted:
+    """A task whose validation examples lie class by class, as files of folders do."""
+
+    io = IO(1, 1, 1, 8)
+
+    def examples(self, _split):
+        return 160
+
+    def batches(self, _split, size, _rng):
+        labels = torch.arange(8).repeat_interleave(20)
+        for part in torch.arange(160).split(size):
+            yield part[:, None, None, None].float(), labels[part]
+
+
+@pytest.mark.parametrize("scored_on", ["same", "next", "drawn"])
+def test_no_network_is_scored_on_some_classes_alone(scored_on):
+    batches = ScoringBatches(Sorted(), replace(PROGRAM, valid_batch=40, batches=1, scored_on=scored_on), CPU)
+    seen = set()
+    for number in range(4):
+        [(inputs, targets, count)] = batches.of(number, number)
+        assert count == len(targets) == 40 and len(targets.unique()) >= 7
+        assert torch.equal(inputs.flatten() // 20, targets), "each with its own"
+        seen |= set(inputs.flatten().tolist())
+    assert len(seen) == {"same": 40, "next": 160}.get(scored_on, len(seen))
 
 
 def test_the_next_batches_go_round():
-    found, plain = _batches(scored_on="next"), _plain()
+    found, plain = _batches(scored_on="next"), _shuffled()
     assert [[next(n for n, p in enumerate(plain) if torch.equal(x, p)) for x in each] for each in found] == [
         [0, 1],
         [2, 0],
@@ -45,7 +76,7 @@ def test_drawn_batches_are_of_any_images_each_once():
     one, other, again = _batches(scored_on="drawn")
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not torch.equal(one[0], other[0])
-    rows = {image.numpy().tobytes() for image in torch.cat(_plain())}
+    rows = {image.numpy().tobytes() for image in torch.cat(_shuffled())}
     found = [image.numpy().tobytes() for image in torch.cat(one)]
     assert rows >= set(found) and len(set(found)) == len(found) == 200
 
@@ -61,8 +92,8 @@ def test_statistics_of_a_batch_and_recalibrated_ones():
     assert not scores.recalibrates
     by_batch = scores.of(network, 0, 0)
     with torch.no_grad():
-        logits = torch.cat([network(x) for x in _plain()[:2]])
-    labels = torch.cat([y for _, y in TASK.batches("valid", 100, None)][:2])
+        logits = torch.cat([network(x) for x in _shuffled()[:2]])
+    labels = torch.cat(_shuffled(1)[:2])
     assert by_batch["loss"] == pytest.approx(float(TASK.loss(logits, labels)), rel=1e-5)
 
     network = _network(momentum=None)

@@ -114,6 +114,7 @@ class FlexibleSchedule:
         self.cut: Cut | None = None
         self._rates = rates
         self._cooldown = cooldown if self.steps == self.span else 0.0  # else it stops before
+        self._fall = cooldown  # of the schedule, within which it may stop
         if cut:
             self._take(cut)
 
@@ -131,8 +132,8 @@ class FlexibleSchedule:
         While the rate falls, weights come closer to the best ones than any average with those from before the fall, so
         that the average begins anew. It then spans its share of the cooldown, whatever is right at a constant rate.
         """
-        falls_from = math.floor((1 - self._cooldown) * self.span) + 1
-        return step - falls_from if self._cooldown and step >= falls_from else step
+        falls_from = math.floor((1 - self._fall) * self.span) + 1
+        return step - falls_from if self._fall and step >= falls_from else step
 
     def must_cool(self, step: int, possible: float) -> bool:
         """Whether the cooldown must begin after this step, if all steps that are possible are to be its last."""

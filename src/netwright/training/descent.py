@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 from weakref import WeakMethod
@@ -84,7 +84,7 @@ class Descent:
         settings: Settings of a step: regularization, auxiliary loss, clipping, precision and averages.
         steps: Number of steps of the whole schedule, over which drop path grows.
         memory_format: Memory format of images on the device.
-        seed: Seed of drop path, dropout and mixing.
+        seed: Seed of drop path, dropout and mixing, and of what a network of the user's own draws.
         team: The processes that train together; all of them make every call.
         teacher: What it learns from besides the labels; None: from nothing else.
         updates: Gives the number of earlier steps that the average of the weights holds, after a step.
@@ -177,7 +177,27 @@ class Descent:
             BadReference: The batch cannot be divided among processes and accumulated parts.
         """
         received = self._received(inputs, targets, step, batch)
-        return self._team.mean(self._captured(received) if self._captured else self._take(received))
+        with self._drawing(step):
+            loss = self._captured(received) if self._captured else self._take(received)
+        return self._team.mean(loss)
+
+    @contextmanager
+    def _drawing(self, step: int) -> Iterator[None]:
+        """What a network draws from torch's own generator within the block is a matter of seed, step and process alone.
+
+        So do the dropouts of networks that users bring; all others get what they drop (`Regularizes`). In a recorded
+        step torch itself says where its draws go on.
+        """
+        if self._captured or isinstance(self.network, Regularizes):
+            yield
+            return
+        is_cuda = self.device.type == "cuda"
+        own = torch.cuda.default_generators[self.device.index or 0] if is_cuda else torch.default_generator
+        # behind those of drop path and of mixing
+        rng = seeds.rng_for(self._seed, seeds.TRAIN, step, attempt=2 + self._team.rank)
+        with torch.random.fork_rng([self.device] if is_cuda else []):
+            own.manual_seed(int(rng.integers(2**63)))
+            yield
 
     @property
     def rate(self) -> float:

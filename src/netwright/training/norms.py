@@ -8,16 +8,27 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from netwright.core.errors import MissingCapability
 
 
 def share_statistics(network: nn.Module) -> None:
     """Make every batch normalization of the network use mean and variance over all processes, in place.
 
     All processes must hold equally many examples. Names, weights and running statistics stay what they are.
+
+    Raises:
+        MissingCapability: It has batch normalizations of another kind, whose statistics would drift apart.
     """
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = _SharedNorm  # in place, as a network may keep its modules in other lists as well
+        elif isinstance(module, _BatchNorm) and not isinstance(module, _SharedNorm):
+            raise MissingCapability(
+                f"the network normalizes by {type(module).__name__}, whose statistics several processes do not share; "
+                "give nn.BatchNorm2d or a normalization without statistics, or set evaluator.processes to 1"
+            )
 
 
 class _SharedNorm(nn.BatchNorm2d):

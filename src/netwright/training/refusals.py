@@ -65,7 +65,7 @@ def check_network(options: Options, task: Task, plan: Plan | None, *, with_data:
 
     Raises:
         BadReference: The batch cannot be divided, or is too large for a text, or several processes share it where only
-            one can measure.
+            one can measure, or has teachers.
         MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
     """
     if plan is not None:
@@ -76,6 +76,7 @@ def check_network(options: Options, task: Task, plan: Plan | None, *, with_data:
             f"evaluator.keep_best, reloads and non_monotone are for one process, but {processes} share the training; "
             "leave them out, or set evaluator.processes to 1"
         )
+    distillation.check(options.teachers, options.distill, processes, task.io)
     if with_data:
         examples = task.examples(options.trained_on)
         if isinstance(task, StreamsBatches):

@@ -47,7 +47,8 @@ def check(program: SharedProgram, task: Task) -> None:
 class ScoringBatches:
     """The validation batches that networks are scored on, kept on the device where that is done.
 
-    Of a text, rows are those that the task says, and only batches of whole length count.
+    Examples are shuffled once, the same for all networks, as they may lie in order of their classes. Of a text, rows
+    are those that the task says, and only batches of whole length count.
 
     Args:
         task: The task.
@@ -56,16 +57,21 @@ class ScoringBatches:
     """
 
     def __init__(self, task: Task, program: SharedProgram, place: torch.device) -> None:
-        self._program, self._is_text = program, isinstance(task, StreamsBatches)
-        size, steps = program.valid_batch, positions(task.io.input)
+        self._program, size = program, program.valid_batch
         wanted = program.batches if program.scored_on == "same" else None
-        with fed(task, "valid", size, None, place) as coming:
-            kept = (batch for batch in coming if self._is_whole(batch, size, steps))
-            self._batches = [(x.to(place), y.to(place), count) for x, y, count in islice(kept, wanted)]
         self._inputs = self._targets = None
-        if program.scored_on == "drawn" and not self._is_text:  # any examples of the whole batches together
-            self._inputs, self._targets = (torch.cat([batch[n] for batch in self._batches]) for n in (0, 1))
-            self._batches = []
+        self._batches: list[Batch] = []
+        if isinstance(task, StreamsBatches):
+            steps = positions(task.io.input)
+            with fed(task, "valid", size, None, place) as coming:
+                whole = (batch for batch in coming if batch[0].shape[1] == steps)
+                self._batches = [(x.to(place), y.to(place), count) for x, y, count in islice(whole, wanted)]
+            return
+        inputs, targets = _shuffled(task, size, wanted or task.examples("valid") // size, place)
+        if program.scored_on == "drawn":  # any of these
+            self._inputs, self._targets = inputs, targets
+        else:
+            self._batches = [(x, y, size) for x, y in zip(inputs.split(size), targets.split(size), strict=True)]
 
     def of(self, number: int, seed: int) -> Iterator[Batch]:
         """The batches of a network.
@@ -88,8 +94,24 @@ class ScoringBatches:
             places = rng.choice(len(self._batches), count, replace=False)
         yield from (self._batches[place] for place in places)
 
-    def _is_whole(self, batch: Batch, size: int, steps: int) -> bool:
-        return batch[0].shape[1] == steps if self._is_text else batch[2] == size
+
+def _shuffled(task: Task, size: int, batches: int, place: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets of as many whole batches of validation examples, drawn from all, the same each time."""
+    count = task.examples("valid")
+    order = torch.from_numpy(seeds.rng_for(0, seeds.SPLIT).permutation(count)[: batches * size])
+    places = torch.full((count,), -1)
+    places[order] = torch.arange(len(order))
+    found, begun = [], 0
+    with fed(task, "valid", size, None, place) as coming:
+        for inputs, targets, held in coming:
+            own = places[begun : begun + held]
+            rows = (own >= 0).nonzero().flatten()
+            picked = (each.index_select(0, rows.to(each.device)).to(place) for each in (inputs, targets))
+            found.append((*picked, own[rows]))
+            begun += held
+    inputs, targets, ranks = (torch.cat(parts) for parts in zip(*found, strict=True))
+    where = ranks.argsort().to(place)
+    return inputs[where], targets[where]
 
 
 class Scoring:
