@@ -14,13 +14,13 @@ from typing import Any, ClassVar, get_type_hints
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from netwright.core import genes, reading, refs
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Classes, Image
+from netwright.plans import flops
 from netwright.plans.kept import kept_bytes
 
 
@@ -87,9 +87,8 @@ class OwnSpace:
         """
         network = self.build(genotype, io, np.random.default_rng(0)).eval()
         params = sum(each.numel() for each in network.parameters() if each.requires_grad)
-        counter = FlopCounterMode(display=False)
         try:
-            with counter, torch.no_grad():
+            with flops.counted() as found:
                 outputs = network(torch.zeros(1, io.channels, *_sides(io)))
         except (Exception, SystemExit) as error:  # whatever the user's module does
             raise BadReference(f"{self.network} cannot run: {_reason(error)}") from error
@@ -99,7 +98,7 @@ class OwnSpace:
                 f"{self.network} gives {shape} for one image; it must give logits of shape (1, {io.outputs}), one for "
                 "each class"
             )
-        return Counts(params, counter.get_total_flops() // 2, _memory(network, io))
+        return Counts(params, found.multiply_adds, _memory(network, io))
 
     def key(self, genotype: Genotype) -> str:  # noqa: ARG002
         """Digest of the function's name."""

@@ -5,32 +5,38 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from netwright.core import genes, seeds
 from netwright.core.genes import Real
-from netwright.core.protocols import SearchSpace, starts_of
-from netwright.core.records import IO, Genotype, LabeledGraph
+from netwright.core.protocols import SearchSpace, has_networks_for, starts_of
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Tokens, dimensions, output_dimensions
+from netwright.plans import flops
 from netwright.plans.kept import kept_bytes
 
 MEMORY_OFF = 0.03  # share by which counted and measured memory may differ
+USUAL, ODD = IO(3, 16, 16, 10), IO(1, 17, 13, 2)  # inputs and outputs
+MUTANTS = 50  # of which one must differ from its parent
 
 
-def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5) -> None:
+def check_space(space: SearchSpace, io: IO = USUAL, samples: int = 5) -> None:
     """Assert the contract of a space on `samples` drawn genotypes, and on as many mutants.
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
     built network (memory within 3 %), in which every parameter has a gradient; equal generators build equal weights;
-    drawings are acyclic. Starts, where the space has some, are valid and different networks.
+    drawings are acyclic. Starts, where the space has some, are valid and different networks. Keys are repeatable, and
+    networks of equal keys have equal counts; some mutants differ from their parent. With the default `io`, one network
+    is for images of odd and unequal sides, where the space has networks for such.
     """
     starts = starts_of(space)
     assert len({space.key(genotype) for genotype in starts}) == len(starts), "two starts are the same network"
     for genotype in starts:
         space.check(genotype)
+    seen = list(starts)
     for n in range(samples):
         genotype = space.sample(seeds.rng_for(1, seeds.ASK, n))
         assert genotype == space.sample(seeds.rng_for(1, seeds.ASK, n)), "a sample depends on more than its generator"
@@ -41,6 +47,27 @@ def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5
             check_encodings(space, each)
             check_graph(space.graph(each))
         check_network(space, mutant, io, n)
+        assert _mutates(space, genotype), "no mutant differs from its parent"
+        seen += [genotype, mutant]
+    check_keys(space, seen, io)
+    if io == USUAL and has_networks_for(space, ODD):
+        check_network(space, seen[-1], ODD, 0)
+
+
+def check_keys(space: SearchSpace, genotypes: Sequence[Genotype], io: IO) -> None:
+    """Keys depend on the genotype alone, whatever it came from, and networks of equal keys have equal counts."""
+    counts: dict[str, Counts] = {}
+    for genotype in dict.fromkeys(genotypes):
+        key = space.key(genotype)
+        assert key == space.key(genes.from_json(genes.to_json(genotype))), "a key depends on more than the genotype"
+        assert counts.setdefault(key, found := space.count(genotype, io)) == found, "two networks have one key"
+
+
+def _mutates(space: SearchSpace, genotype: Genotype) -> bool:
+    """Whether a mutant differs, or there is nothing to mutate."""
+    is_one = all(genes.size(gene) == 1 for gene in space.genes)
+    mutants = (space.mutate(genotype, seeds.rng_for(4, seeds.ASK, n)) for n in range(MUTANTS))
+    return is_one or any(mutant != genotype for mutant in mutants)
 
 
 def check_encodings(space: SearchSpace, genotype: Genotype) -> None:
@@ -74,9 +101,9 @@ def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> Non
     generator = torch.Generator().manual_seed(n)
     inputs = _inputs(io, generator)
     network.eval()
-    with FlopCounterMode(display=False) as flops, torch.no_grad():
+    with flops.counted() as found:
         assert network(inputs[:1]).shape == (1, *output_dimensions(io.output)), "a batch of 1 must work"
-    assert flops.get_total_flops() == 2 * counts.multiply_adds, "count says other multiply-adds than torch's counter"
+    assert found.multiply_adds == counts.multiply_adds, "count says other multiply-adds than torch's counter"
     network.train()
     if counts.memory_per_sample is not None:
         kept = kept_bytes(copy.deepcopy(network), inputs)

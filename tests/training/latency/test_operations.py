@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from netwright.core.records import IO
-from netwright.core.shapes import Tokens, Vector
+from netwright.core.shapes import Tokens, Vector, Weights
 from netwright.plans.ops.pointwise import Relu
 from netwright.plans.plan import AUXILIARY, PlanWriter
+from netwright.spaces.rnn import RnnSpace
 from netwright.training.latency.operations import Occurrence, occurring, seconds
 from tests.training.latency.test_whole import GENES, SHAPE, SPACE, Ticking
 
@@ -37,3 +38,12 @@ def test_every_operation_of_a_network_is_measured_without_gradients(monkeypatch)
         found = seconds(each, 2, torch.device("cpu"), torch.channels_last, Ticking())
         assert found == pytest.approx(1.0)
     assert set(grown) == {(False, 2)} and np.isfinite(found)
+
+
+def test_operations_on_words_and_on_tables_of_weights_are_measured_too():
+    space, texts = RnnSpace(width=6, nodes=2), IO(Tokens(9, 4), Tokens(9, 4))
+    genotype = space.sample(np.random.default_rng(0))
+    found = set(occurring(space.plan(genotype, texts)))
+    assert any(isinstance(shape, Weights) for each in found for shape in each.shapes)
+    for each in found:
+        assert seconds(each, 2, torch.device("cpu"), torch.contiguous_format, Ticking()) == pytest.approx(1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.core.shapes import Shape, Tokens, dimensions
+from netwright.core.shapes import Shape, Tokens, Weights, dimensions
 from netwright.plans import network, torch_rng
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Plan, deployed
@@ -66,7 +66,7 @@ def seconds(
 
 
 def _random(shape: Shape, batch: int, generator: torch.Generator) -> Tensor:
-    sides = (batch, *dimensions(shape))
+    sides = dimensions(shape) if isinstance(shape, Weights) else (batch, *dimensions(shape))
     if isinstance(shape, Tokens):
         return torch.randint(shape.vocabulary, sides, generator=generator)
     return torch.randn(sides, generator=generator)
