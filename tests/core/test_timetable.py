@@ -107,5 +107,5 @@ def test_a_file_that_is_missing_or_no_toml(tmp_path):
 
 
 def test_every_number_is_written():
-    written = reading.toml(timetable.to_toml(replace(PLAN, played={"trials": 3}, heats=(HEAT,))))
+    written = reading.toml(timetable.to_toml(replace(PLAN, reference="", played={"trials": 3}, heats=(HEAT,))))
     assert list(written) == [each.name for each in fields(Timetable)]

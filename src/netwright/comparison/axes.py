@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy import special
 
 from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE
 from netwright.report.text import printable, shortened, text_width
@@ -17,7 +18,13 @@ from netwright.report.text import printable, shortened, text_width
 SIZE = (4.4, 3.4)  # inches, to be read on a phone; more where the names of strategies take several lines
 ROW = 0.21  # inches of a line of names
 UPRIGHT = 26  # letters in a line beside the axes
+INTERVAL = 0.95  # of the bands
 SETTLED = 0.1  # share of a search that is left out when the limits of an axis are set
+
+
+def half_width(errors: np.ndarray, seeds: int | np.ndarray) -> np.ndarray:
+    """Half the width of a mean's 95 % interval by Student's t, from its standard error over so many seeds."""
+    return errors * special.stdtrit(np.maximum(np.asarray(seeds) - 1, 1), (1 + INTERVAL) / 2)
 
 
 def start(title: str) -> tuple[Figure, Axes]:

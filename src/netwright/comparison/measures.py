@@ -23,7 +23,6 @@ import numpy as np
 from netwright.comparison.courses import Course
 
 WITHIN = (1.0, 0.5, 0.1)  # percent of the best signal
-INTERVAL = 0.95  # of the bands
 
 
 class MeanOfSeeds(NamedTuple):
@@ -101,13 +100,6 @@ def mean(values: np.ndarray) -> MeanOfSeeds:
     if known.min() == known.max():  # no rounding where there is nothing to round
         return MeanOfSeeds(float(known[0]), 0.0 if count > 1 else math.nan, count)
     return MeanOfSeeds(float(known.mean()), float(known.std(ddof=1)) / math.sqrt(count), count)
-
-
-def half_width(errors: np.ndarray, seeds: int | np.ndarray) -> np.ndarray:
-    """Half the width of a mean's 95 % interval by Student's t, from its standard error over so many seeds."""
-    from scipy import special  # late, as few commands need it
-
-    return errors * special.stdtrit(np.maximum(np.asarray(seeds) - 1, 1), (1 + INTERVAL) / 2)
 
 
 def mean_path(paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass
-class Counted:
+class FlopCount:
     """What was counted in a block, once it is over.
 
     Args:
@@ -23,13 +23,13 @@ class Counted:
 
 
 @contextmanager
-def counted() -> Iterator[Counted]:
+def counted() -> Iterator[FlopCount]:
     """Counts the multiply-adds of what is computed within the block, without gradients.
 
     Operations that torch fuses on a processor, as attention and recurrent layers are, count as nothing there: they are
     taken apart meanwhile.
     """
-    found, fuses = Counted(), torch.backends.mkldnn
+    found, fuses = FlopCount(), torch.backends.mkldnn
     is_fast, is_fused = torch.backends.mha.get_fastpath_enabled(), fuses.enabled
     torch.backends.mha.set_fastpath_enabled(False)
     fuses.enabled = False

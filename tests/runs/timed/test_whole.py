@@ -26,12 +26,12 @@ def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, mon
     code, _, err = _signaled(monkeypatch, capsys, False, [signal.SIGTERM] * 2, *words)
     assert code == 143 and "the same command goes on" in err
     assert [row[3:6] for row in rows(folder)] == [("pending", None, 0)] and step_of(folder) == LOOK
-    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={})
+    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={}, reference="")
 
     code, _, err = _signaled(monkeypatch, capsys, True, TWICE, *words)
     assert code == 130 and "stopped; the same command goes on in r\n" in err
     searched = rows(folder)
-    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={"trials": 3, "cut": 0})
+    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={"trials": 3, "cut": 0}, reference="")
     assert [row[3] for row in searched] == ["done"] * 3
     [trained] = run_folder.trainings(folder)
     assert step_of(trained) >= LOOK

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from netwright.comparison import measures
-from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
+from netwright.comparison.axes import SETTLED, half_width, legend, look, mark, name_values, start
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.contests.standings import RecipeStanding
 from netwright.report import curves
@@ -136,7 +136,7 @@ def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray,
     known = (~np.isnan(carried)).sum(axis=0)
     has_begun = known == known.max(initial=0)
     means, errors = (np.where(has_begun, each, np.nan) for each in measures.mean_path(carried))
-    return means, measures.half_width(errors, known)
+    return means, half_width(errors, known)
 
 
 def _trials(standing: RecipeStanding) -> int:

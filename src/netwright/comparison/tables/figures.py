@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
-from netwright.comparison.measures import half_width
+from netwright.comparison.axes import SETTLED, half_width, legend, look, mark, name_values, start
 from netwright.comparison.tables.summary import Curve
 from netwright.report.figures import TEXT_SIZE
 from netwright.report.text import printable
