@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from netwright.core.errors import NetwrightError
-from netwright.data import decode, given
+from netwright.data import decode, given, given_pixels
 from netwright.data.decode import Form
 from netwright.tasks.arrays import arrays
 
@@ -149,7 +149,7 @@ def test_scaling_may_pass_one_by_a_rounding_error(tmp_path):
 
 def test_one_image_in_color_among_many_that_are_gray_keeps_it(tmp_path):
     """None that are looked at first has any."""
-    count = 10 * given.PROBED
+    count = 10 * given_pixels.PROBED
     images = [Image.new("L", (4, 4), 7)] * count
     images[5] = Image.new("RGB", (4, 4), (1, 2, 3))
     given.write(tmp_path / "run", (images, np.arange(count) % 2))
@@ -158,7 +158,7 @@ def test_one_image_in_color_among_many_that_are_gray_keeps_it(tmp_path):
 
 
 def test_one_image_of_another_size_among_many_is_named(tmp_path):
-    count = 10 * given.PROBED
+    count = 10 * given_pixels.PROBED
     images = [np.zeros((4, 4), np.uint8)] * count
     images[5] = np.zeros((4, 5), np.uint8)
     with pytest.raises(NetwrightError, match=r"several sizes, as 4x4 \(train 0\) and 5x4 \(train 5\); give size"):
