@@ -200,6 +200,11 @@ class Search:
         """Ask nothing more and let what runs finish; `run` then returns "drained". Safe in a signal handler."""
         self._draining = True
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was told to end, even if all of its trials have finished since."""
+        return self._draining
+
     def stop(self) -> None:
         """Ask nothing more; what runs writes down where it stands and is put back. `run` then returns "drained".
 

@@ -1,6 +1,6 @@
 """Playing a run: what is refused before anything is written, what is noted, and how it is summed up."""
 
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -35,6 +35,20 @@ def nobody(_controller, _say):
 def drained(controller, _say):
     controller.drain()
     return nullcontext()
+
+
+@contextmanager
+def drained_at_the_end(controller, _say):
+    """One Ctrl-C while the last trial runs."""
+    look = controller._ending
+
+    def ending():
+        if (found := look()) == "trials":
+            controller.drain()
+        return found
+
+    controller._ending = ending
+    yield
 
 
 def play(folder, run=RUN, attended=nobody, **more):
@@ -139,3 +153,12 @@ def test_how_many_workers_may_join_is_noted_where_the_evaluator_says_so(tmp_path
     shared = replace(RUN, evaluator=Reference(f"{TOYS}:ToySharedEvaluator", options), limits=Limits(trials=12))
     assert [trial.proposal.budget for trial in play(tmp_path / "one", shared).trials] == [1] * 6 + [2] * 6
     assert recalled(tmp_path / "one", "max_workers") == "1"
+
+
+def test_a_stop_during_the_last_trial_is_heeded_where_the_command_would_go_on(tmp_path):
+    """All trials are there, but what comes behind them must not begin."""
+    assert play(tmp_path / "alone", attended=drained_at_the_end).ending == "trials"
+    with pytest.raises(Drained):
+        play(tmp_path / "stage", attended=drained_at_the_end, goes_on=True)
+    again = play(tmp_path / "stage", goes_on=True)
+    assert again.ending == "trials" and len(again.trials) == 3

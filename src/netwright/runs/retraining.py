@@ -200,6 +200,7 @@ def train(
             title="full trainings",
             facts=finals.facts(candidates, command, time.time()),
             genotypes=[candidate.genotype for candidate in candidates],
+            goes_on=True,
         )
         with closing(run_folder.open_table(place, "read")) as store:
             found = finals.results(store, opened.settings, place)

@@ -228,6 +228,7 @@ class Run(RunResults):
                 genotypes=genotypes,
                 when_ready=lambda: self._check_final(data_is_ready=True),
                 is_observed=True,
+                goes_on=is_stage,
             )
             if ended.work:
                 self._session.say(ended.work)

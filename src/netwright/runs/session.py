@@ -125,6 +125,7 @@ class Session:
         genotypes: Sequence[Genotype] = (),
         when_ready: Callable[[], None] = lambda: None,
         is_observed: bool = False,
+        goes_on: bool = False,
     ) -> Ended:
         """Play a run until a limit is met: begin it, or go on with it.
 
@@ -136,6 +137,7 @@ class Session:
             genotypes: A few networks to come: a run in which all of them would fail does not begin.
             when_ready: Called when the data is ready, to refuse what can only be known then.
             is_observed: Whether observers are told of it.
+            goes_on: Whether the command has more to play behind it, which must not begin once it was told to stop.
 
         Raises:
             Drained: The run was stopped before a limit was met.
@@ -192,7 +194,7 @@ class Session:
                     self.say(sentence)
             for name, text in facts.items():
                 store.remember(name, text)
-            ending, work = self._control(run, store, parts, title, own, is_observed)
+            ending, work = self._control(run, store, parts, title, own, is_observed, goes_on)
             store.remember("ending", ending)
             names = run_folder.named_objectives(store, run.settings)
             known = remembered.baselines(store)
@@ -212,7 +214,7 @@ class Session:
                 self.say(line)
 
     def _control(
-        self, run: OpenRun, store: Store, parts: Parts, title: str, own: Claim, is_observed: bool
+        self, run: OpenRun, store: Store, parts: Parts, title: str, own: Claim, is_observed: bool, goes_on: bool
     ) -> tuple[Ending, str]:
         """Let a controller search, shown by a display; returns which limit was met, and how busy the workers were.
 
@@ -271,7 +273,7 @@ class Session:
                 store.remember("simulated_hours", repr(earlier + parts.executor.elapsed_seconds / 3600))
         if front is not None and ending != "drained":
             front.propose()
-        if ending == "drained":
+        if ending == "drained" or (goes_on and controller.is_draining):  # else the next stage would begin
             raise Drained(short(run.folder))
         wall_seconds, after = time.monotonic() - begun, store.tally()
         if after.finished == before.finished:
