@@ -259,9 +259,10 @@ def command(
 def without_contest(timetable: Mapping[str, Any]) -> dict[str, Any]:
     """The timetable with its time in the search, which alone decides, and a few seconds in which what it found decays.
 
-    Higher rungs are added, as far as three trials would reach the highest one.
+    Higher rungs are added, as far as three trials would reach the highest one. What was played is left out: a contest
+    is repeated whole where the search finds its networks again.
     """
-    changed = {name: value for name, value in timetable.items() if name != "played"}
+    changed = {name: value for name, value in timetable.items() if name not in ("played", "heats")}
     together = changed["search_seconds"] + changed["contest_seconds"]
     contest = min(max(15.0, 0.05 * 3600 * changed["hours"]), together / 2)
     search, rungs = together - contest, list(changed["rungs"])
