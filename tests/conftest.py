@@ -45,9 +45,9 @@ def _asks_for_gpus(config):
     return "gpu" in config.option.markexpr and "not gpu" not in config.option.markexpr
 
 
-@pytest.fixture(scope="module")
-def undrawn():
-    """For tests that write reports and look at no picture (`undrawn.py`)."""
+@pytest.fixture(autouse=True, scope="session")
+def _undrawn():
+    """Many tests write reports, and few look at pictures: those ask for `drawn`."""
     from tests.undrawn import figures  # late: matplotlib
 
     with figures():
@@ -56,7 +56,7 @@ def undrawn():
 
 @pytest.fixture
 def drawn():
-    """For a test that looks at pictures, among others that do not."""
+    """For a test that looks at pictures."""
     from tests.undrawn import figures
 
     with figures(is_drawn=True):

@@ -31,8 +31,6 @@ from netwright.plans.plan import PlanWriter
 from netwright.testing.spaces import check_space
 from netwright.testing.tasks import check_task
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 class Bending(nn.Module):
     """Each feature plus the sine of a learned multiple of it."""

@@ -10,8 +10,6 @@ from netwright.cli.main import main
 from netwright.core import refs
 from tests import tiny_data
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -1,6 +1,7 @@
 """Imports go downwards only, and plug-in folders never import each other (docs/architecture.md)."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import netwright
@@ -50,18 +51,22 @@ OPTIONAL = {"IPython", "pandas", "polars"}  # used where they are installed, so 
 LATE = {"sklearn"}  # takes most of a second, and only `report --importance` needs it
 
 
+@cache  # of hundreds of files, for most of these tests
 def _imports(path):
     """(module, whether inside a function or a TYPE_CHECKING block) of every import in a file."""
-    tree = ast.parse(path.read_text())
+    tree, found = ast.parse(path.read_text()), []
     late = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for n in ast.walk(f)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             module = node.module or ""
             is_own = module.split(".")[0] == "netwright"  # what is imported from a package may be a module
-            for name in [f"{module}.{alias.name}" for alias in node.names] if is_own else [module]:
-                yield name, id(node) in late
+            names = [f"{module}.{alias.name}" for alias in node.names] if is_own else [module]
         elif isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in late) for alias in node.names)
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found += [(name, id(node) in late) for name in names]
+    return found
 
 
 def _part(path):

@@ -4,8 +4,6 @@ import pytest
 
 from tests import sentences
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.mark.parametrize("case", sentences.CASES, ids=lambda case: case.name)
 def test_bad_input(case, tmp_path):

@@ -1,7 +1,7 @@
 """Reports, cards and notebooks whose figures are made but not drawn: to draw those of a toy search takes longer.
 
-All else of a page is written as ever, and so are the files of its figures. Tests that look at pictures, and those of
-the report, draw them; `make verify` draws all of them everywhere.
+All else of a page is written as ever, and so are the files of its figures. Tests that look at pictures draw them;
+`make verify` draws all of them everywhere.
 """
 
 from contextlib import contextmanager

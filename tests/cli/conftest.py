@@ -8,11 +8,6 @@ import pytest
 from netwright.cli import import_table
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _undrawn(undrawn):
-    """Searches write reports here, and few tests look at their pictures: those ask for `drawn`."""
-
-
 @pytest.fixture
 def unpickled_here(monkeypatch):
     """`netwright import` unpickles in this process: one of its own takes a second to start."""

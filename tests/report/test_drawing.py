@@ -136,7 +136,7 @@ def test_of_very_many_graphs_the_first_are_drawn():
     assert panels[0].graph.name == f"network (the first 60 of {1 + 10 + 100} graphs)"
 
 
-def test_saving_twice_gives_the_same_files(tmp_path):
+def test_saving_twice_gives_the_same_files(drawn, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         drawing.save(drawing.draw(zoo_graph()), tmp_path / folder / "cell")

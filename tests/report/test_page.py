@@ -107,6 +107,7 @@ def drawn(page):
     return titles, len(re.findall(r"<!-- stage \d -->", cell))
 
 
+@pytest.mark.usefixtures("drawn")
 def test_what_ships_is_drawn_as_it_is_for_the_images_of_the_task(tmp_path):
     found = reported(rows(3))
     [_] = drawn(write(tmp_path / "a", [found]))[0]
@@ -132,6 +133,7 @@ def keep_outcome(folder, classes=("cat", "dog", "<b>大"), shape=(8, 8, 1), name
     return folder
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_page_is_whole_and_holds_its_drawings(tmp_path):
     path = write(tmp_path / "out", [reported(rows(12, failing=(4,)))])
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([*FILES, "report.html"])
@@ -183,6 +185,7 @@ def test_changes_name_genes_and_options():
     assert changes(genes, (0, 0.25, 1), (1, 0.5, 1)) == ["cell 2->4: none → motif 1", "width: 0.25 → 0.5"]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_several_runs_are_overlaid_and_the_best_one_is_drawn(tmp_path):
     better = reported(rows(9), name="long", finals=(trained_in_full("its best", sd=0.01, n=3),))
     checker = read(write(tmp_path, [reported(rows(4), name="short"), better]))
@@ -201,6 +204,7 @@ def with_model(trials):
     ]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_what_a_strategy_noted_of_its_model_is_shown_by_round(tmp_path):
     """Whatever the strategy and its measures are called."""
     checker = read(write(tmp_path, [reported(with_model(rows(6)))]))
@@ -239,6 +243,7 @@ def test_runs_without_much_to_tell_are_reported(tmp_path, trials):
     assert (tmp_path / "size.png").exists() == (tmp_path / "parameters.svg").exists() == has_params
 
 
+@pytest.mark.usefixtures("drawn")
 def test_on_a_narrow_screen_the_drawing_is_the_upright_one(tmp_path):
     text = write(tmp_path, [reported(rows(2))]).read_text(encoding="utf-8")
     assert text.count('<svg class="wide"') == text.count('<svg class="narrow"') == 1
@@ -277,6 +282,7 @@ def test_a_cooldown_that_broke_off_is_noted(tmp_path):
     assert text.count("Note: the deadline broke off the cooldown at step 95 of 100 of the best of the search.") == 1
 
 
+@pytest.mark.usefixtures("drawn")
 def test_mistakes_of_the_best_network_are_shown(tmp_path):
     final = trained_in_full(folder=keep_outcome(tmp_path / "kept"))
     plain = trained_in_full(RESIDUAL, reference=True, folder=tmp_path / "kept")

@@ -85,6 +85,18 @@ def test_other_data_in_another_place_is_refused_and_nothing_is_noted(tmp_path, t
     assert str(data) in (place / "run.toml").read_text()
 
 
+def test_a_run_that_is_over_answers_for_no_other_data_in_its_place(tmp_path):
+    data = arrays(tmp_path / "one.npz")
+    place, changes = tmp_path / "run", {"task": {"path": str(data), "cache": str(tmp_path / "cache")}}
+    netwright.Run(
+        place, task="arrays", trials=1, changes=changes | {"evaluator": {"steps": 1, "batch": 8}}, **SMALL
+    ).search()
+    assert len(netwright.Run(place).search().trials) == 1
+    arrays(data, seed=1)
+    with pytest.raises(StoreError, match="have changed since this run began"):
+        netwright.Run(place).search()
+
+
 def test_tasks_state_their_whereabouts():
     for name in ("arrays", "image_folder", "cifar10", "cifar100"):
         assert set(whereabouts.of(Reference(name))) == {"path", "cache", "memory_share"}

@@ -7,8 +7,6 @@ from netwright.core.errors import BadRunFile
 from netwright.core.refs import Reference
 from netwright.runs.timed.recognized import recognized
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 WORDS = "the cat sat . the dog ran on , and on . a cat is no dog , is it ?\n\n"
 SETTINGS = ["--space", "rnn(width=4,nodes=2)", "--strategy", "random", "--executor", "inline", "--evaluator.batch", 4]
 SETTINGS += ["--trials", 1, "--evaluator.steps", 2]

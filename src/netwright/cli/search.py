@@ -69,7 +69,7 @@ def search(
     hours: float = typer.Option(
         None,
         help="From the start to the report; with a run file, of the search alone.",
-        show_default=f"{HOURS}; of a search alone no limit",
+        show_default=f"{HOURS} where images are classified; of a search alone no limit",
     ),
     workers: int = typer.Option(
         None, help="How many worker processes.", show_default="one per core or GPU, fewer where memory is short"
@@ -81,7 +81,7 @@ def search(
         None,
         "--objectives",
         help="Metrics to search by, with commas between; a leading minus: lower is better.",
-        show_default="the first that the task measures",
+        show_default="the first that the task measures; with --hours balanced accuracy where classes are uneven",
     ),
     metrics: list[str] = typer.Option(
         None, "--metrics", help="Metrics to report beside, with commas between.", show_default="none"

@@ -172,7 +172,7 @@ class Session:
                     f"{short(run.folder)} held no result that could be compared; it is begun anew, and what was there "
                     f"is kept in {run.aside.name}"
                 )
-        elif run.is_moved:
+        else:
             self.prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
         if (kind := disk.network(run.folder)) and not run.is_complete:

@@ -39,7 +39,7 @@ def test_odd_results_are_written_and_empty_figures_are_not(courses, count, tmp_p
     assert html.count("<svg") == len(list(tmp_path.glob("*.png"))) == len(list(tmp_path.glob("*.svg"))) == count
 
 
-def test_the_page_and_the_files(found, tmp_path):
+def test_the_page_and_the_files(drawn, found, tmp_path):
     page = report.write(tmp_path / "bench", found, "netwright bench --table t.csv")
     names = {path.name for path in page.parent.iterdir()}
     figures = {f"t-c10-{measure}.{kind}" for measure in ("regret", "final") for kind in ("png", "svg")}

@@ -55,7 +55,7 @@ def trained(folder):
 
 
 @pytest.fixture(scope="module")
-def language(tmp_path_factory, undrawn):
+def language(tmp_path_factory):
     base = tmp_path_factory.mktemp("language")
     model, said = trained(base), []
     return Language(write(base / "out", model, say=said.append), model, said)

@@ -12,6 +12,8 @@ from netwright.data.outcome import Outcome
 from netwright.report import files
 from netwright.report.examples import confusion, mistakes
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def made(classes=10, images=300, shape=(8, 8, 1), worst=24, name="class {}"):
     """Predictions right in seven of eight cases; pixels drawn at random."""

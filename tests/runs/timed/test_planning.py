@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from netwright.core import timetable
 from netwright.core.errors import BadRunFile
+from netwright.runs.timed import averaging, heats
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.timetable import Circumstances, Speed
 
@@ -59,7 +60,7 @@ def test_the_search_fills_its_rungs(given, image_seconds):
     assume(plan is not None)
     assert plan.rungs[-1] <= max(plan.search_seconds * plan.workers, plan.rungs[0]) + 1
     assert all(2 <= high / low <= 4 for low, high in zip(plan.rungs, plan.rungs[1:], strict=False))
-    assert plan.rungs[0] <= plans.FIRST_RUNG[1], "a first result within a minute"
+    assert plan.rungs[0] + plans.probe_seconds(given.hours) <= 60, "a first result within a minute"
     assert 1 <= plan.batch <= plans.BATCH and plan.batch <= given.train
     assert plan.splits in ((1, 3) if given.train + given.valid < 3000 else (1,))
 
@@ -118,6 +119,17 @@ def test_in_short_runs_the_last_training_counts_and_in_long_ones_more_finalists(
         ranking = plans.RANKING * plan.contest_seconds
         assert (plan.finalists + 1) * plan.rank_seconds == pytest.approx(ranking, rel=0.01)
         assert 2 * plan.final_seconds == pytest.approx(plan.contest_seconds - ranking, rel=0.01)
+
+
+def test_long_runs_have_time_to_distill():
+    """Where five networks are ranked one after another, which takes half of a contest of two hours."""
+    given = Circumstances(hours=2, spent=60, workers=1, threads=1, train=40_000, valid=10_000)
+    plan = plans.planned(given, speed(5e-4))
+    assert plan.splits == 1 and plan.finalists == 4
+    start = heats.START_SECONDS + 10 * heats.STARTS
+    assert plan.rank_seconds + start < averaging.SHARE_OF_TIME * 2 * plan.final_seconds
+    shorter = plans.planned(replace(given, hours=1 / 6), speed(5e-4))
+    assert shorter.rank_seconds > averaging.SHARE_OF_TIME * 2 * shorter.final_seconds
 
 
 def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisions():

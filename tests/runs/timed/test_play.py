@@ -4,6 +4,7 @@ import io
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,6 +305,26 @@ def test_another_run_in_the_folder_is_refused(data, tmp_path):
         Played(folder, data, hours=0.1, given={"seed": 3})
 
 
+def test_a_run_that_is_over_answers_for_no_other_data(data, tmp_path):
+    """As from folders of one name, of which both runs would lie in one place; or of images that were added."""
+    folder, path = tmp_path / "run", Path(data.options["path"])
+    verdict = Played(folder, data, hours=0.1).facts["verdict"]
+    again = Played(folder, data, hours=0.1)
+    assert again.facts["verdict"] == verdict
+    assert "test accuracy 75.00 % of what ships" in again.said, "which is what one asks for"
+    kept = path.rename(tmp_path / "kept.npz")
+    images = np.load(kept)["images"]
+    np.savez(tmp_path / "b.npz", images=images[:50], labels=np.arange(50) % 2)
+    other = Reference("arrays", {**data.options, "path": str(tmp_path / "b.npz")})
+    for asked in (data, other):
+        if asked is data:
+            np.savez(path, images=images[::-1].copy(), labels=np.arange(60) % 2)
+        with pytest.raises(StoreError, match="have changed since this run began"):
+            Played(folder, asked, hours=0.1)
+    path.unlink()
+    assert Played(folder, None).facts["verdict"] == verdict, "without its data it can still be asked"
+
+
 def test_a_run_goes_on_against_the_reference_that_it_began_with(data, tmp_path):
     folder, plan = tmp_path / "run", tmp_path / "run" / timetable.FILE
     with pytest.raises(KeyboardInterrupt):
@@ -431,6 +452,28 @@ def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
 def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "has_begun", lambda folder: True)
     assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)
+
+
+def test_too_few_hours_are_refused_before_images_are_decoded(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Session, "prepare", lambda *_: pytest.fail("it could have been known"))
+    with pytest.raises(BadRunFile, match="are too few for one training in full"):
+        Played(tmp_path / "run", data, hours=0.001)
+    assert not (tmp_path / "run").exists()
+
+
+def test_trainings_that_share_cores_are_planned_to_take_as_much_longer(data):
+    out, task = io.StringIO(), image_task_of(data)
+    session = Session(Console(file=out, width=200), lambda *_: nullcontext(), "a command")
+
+    def plan(workers):
+        given = crew.Crew(None, workers)
+        found = beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")
+        return found[2]
+
+    alone, four = plan(1), plan(4)
+    assert alone.pace == PACE and four.pace == tuple(4 * number for number in PACE)
+    told = "4 trainings are to share the machine's cores, 1: each is planned to take 4 times as long"
+    assert out.getvalue().count("times as long") == 1 and told in out.getvalue()
 
 
 @pytest.mark.parametrize(("hours", "workers", "slowdown"), [(0.5, 4, 2.0), (0.2, 1, 1.0)])

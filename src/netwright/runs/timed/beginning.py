@@ -201,6 +201,12 @@ def _planned(
         session.say("the validation images were given: every training is on this division of the images alone")
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
+    if (crowd := workers.crowd) > 1:
+        speeds = crew.slower(speeds, crowd)
+        session.say(
+            f"{workers.workers} trainings are to share the machine's cores, {crew.cores()}: each is planned to take "
+            f"{crowd:.3g} times as long"
+        )
     speed = chosen(speeds)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")
@@ -214,7 +220,9 @@ def _planned(
             speed = chosen(speeds)
     if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
+    given = Circumstances(hours, watch.used, workers.workers, threads, train, valid, task.is_divisible)
+    plans.planned(given, speed)  # too few hours are refused before all images are decoded
     session.prepare(named, task)
     examples = task.examples("train"), task.examples("valid")
-    given = Circumstances(hours, watch.used, workers.workers, threads, *examples, task.is_divisible)
+    given = replace(given, spent=watch.used, train=examples[0], valid=examples[1])
     return named, task, plans.planned(given, speed), workers

@@ -43,6 +43,11 @@ class Crew:
             return 1
         return max(1, min(cards.MOST, cores() // self.cards, room.held(WORKER_MB) // self.cards))
 
+    @property
+    def crowd(self) -> float:
+        """Trainings for each core of the machine, at least 1; on cards they are measured side by side."""
+        return 1.0 if self.cards else max(1.0, self.workers / cores())
+
     def sharing(self, each: int) -> Crew:
         """The same with so many trainings on each card."""
         return self if self.is_asked else replace(self, workers=self.cards * each)

@@ -7,15 +7,16 @@ stopped: the timetable, the seconds used, the table of the search, those of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from netwright.core import disk, files, locks, reading, remembered, run_file, timetable
+from netwright.core import disk, files, locks, reading, remembered, run_file, timetable, whereabouts
 from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
+from netwright.core.objectives import Objective
 from netwright.core.reading import BadText
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat, Timetable
@@ -23,7 +24,7 @@ from netwright.data.by_class import BALANCED
 from netwright.runs import ownership, run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
-from netwright.runs.session import Drained, Session, short
+from netwright.runs.session import Drained, Session, refuse_other_data, short
 from netwright.runs.timed import beside, probe
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.beginning import CheckReference, Measure, Share, begun, reference_of
@@ -34,10 +35,12 @@ from netwright.runs.timed.wish import (
     Wish,
     changes_of,
     holds_timed,
+    image_task_of,
     typed_of,
 )
 
 RESULT: Final = "result.json"  # in the folder of a run that is over: what --json prints
+OUTCOME: Final = ("verdict", "metric", "test_accuracy", "reference_test_accuracy", "shipped")  # what is said of it
 LOCK: Final = "timed.lock"
 ACCURACY: Final = "accuracy"  # as tasks of classes name it
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
@@ -119,7 +122,7 @@ def play(
                 stack.enter_context(_alone(folder))
             run, plan = _continued(wish, session, watch, is_over=is_over)
             if is_over or (folder / RESULT).exists():  # since another process came to its end
-                return _known(folder, session)
+                return _known(run, session)
             session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
         else:
             run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
@@ -259,15 +262,23 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
         "verdict": found.verdict,
     }
     files.write(run.folder / RESULT, (json.dumps(facts) + "\n").encode())
-    session.say(found.verdict)
-    beside = f", {other.objective.text(other.mean)} of the reference" if other else ""
-    ships = "the searched network" if found.shipped == "searched" else "the reference itself"
-    session.say(f"{own.objective.label} {own.objective.text(own.mean)} of what ships, {ships}{beside}")
+    _say_outcome(facts, session)
     if place:
         session.say(f"export: {short(place)}")
     session.say(f"report: {short(report)}")
     session.say(f"done in {clock(watch.used)} of {clock(watch.total)}")
     return facts
+
+
+def _say_outcome(facts: Mapping[str, Any], session: Session) -> None:
+    """Say the verdict of a run, and the accuracies in it."""
+    session.say(str(facts["verdict"]))
+    measure = Objective(str(facts["metric"]), shown="share")
+    own, other = facts["test_accuracy"], facts["reference_test_accuracy"]
+    if isinstance(own, float):
+        beside = f", {measure.text(other)} of the reference" if isinstance(other, float) else ""
+        ships = "the searched network" if facts["shipped"] == "searched" else "the reference itself"
+        session.say(f"{measure.label} {measure.text(own)} of what ships, {ships}{beside}")
 
 
 def _accuracy(final: Finalist) -> tuple[str, bool]:
@@ -286,15 +297,25 @@ def _exported(run: Run, session: Session) -> Path | None:
         return None
 
 
-def _known(folder: Path, session: Session) -> dict[str, Any]:
-    """The facts of a run that is over. Raises StoreError where they cannot be read."""
+def _known(run: Run, session: Session) -> dict[str, Any]:
+    """The facts of a run that is over.
+
+    Raises:
+        StoreError: They cannot be read; or its data is there and is not what it was.
+    """
+    named = run.settings.task
+    if whereabouts.is_there(named):
+        task = image_task_of(named)
+        session.prepare(named, task)
+        refuse_other_data(run.folder, task)
+    place = run.folder / RESULT
     try:
-        facts = reading.json_value(reading.file(folder / RESULT))
+        facts = reading.json_value(reading.file(place))
     except BadText as error:
-        raise StoreError(f"{folder / RESULT} {error}; remove it, and the same command writes it again") from None
-    if not isinstance(facts, dict):
-        raise StoreError(f"{folder / RESULT} holds no facts; remove it, and the same command writes it again")
-    session.say(str(facts.get("verdict", "")))
+        raise StoreError(f"{place} {error}; remove it, and the same command writes it again") from None
+    if not isinstance(facts, dict) or not all(name in facts for name in OUTCOME):
+        raise StoreError(f"{place} holds no facts; remove it, and the same command writes it again")
+    _say_outcome(facts, session)
     session.say("This run was done before. Another one: give another folder with --out.")
     return facts
 

@@ -28,7 +28,9 @@ DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
 # and where they are on one division: the last trainings go on from all of it, so that only the validation images wait
 RANKING = 0.5
 
-PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
+# seconds that the machine is measured, at most, and share of the hours: a first result comes within a minute where data
+# is read soon, and the longest trial of the lowest rung has the rest of it
+PROBE, PROBE_SHARE = 20.0, 0.05
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
 SLOWER, LATER = 1.25, 1.5
 
