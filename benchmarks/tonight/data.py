@@ -1,4 +1,4 @@
-"""The data sets: five that are reported and four that defaults may be chosen on, the same images for every column.
+"""The data sets: five that are reported and five that defaults may be chosen on, the same images for every column.
 
 Each is written twice: as `NAME.npz` with images (N, H, W, C) uint8, labels (N,) and split (N,) (0 train, 1 valid,
 2 test) for the plain baseline, and as what a user of netwright has: a folder `NAME/train/CLASS/*.png`, an array file
@@ -149,7 +149,8 @@ SETS: Mapping[str, DataSet] = {
         reported=False,
     ),
     "otherfonts": DataSet(lambda: letters(fonts=other_fonts()), "arrays", flip=False, reported=False),
-    "cifar0to3small": DataSet(lambda: cifar(range(4), (0, 300), (0, 250)), "folder", reported=False),
+    "cifar0to3small": DataSet(lambda: cifar(range(4), (0, 300), (0, 1000)), "folder", reported=False),
+    "cifar0to3large": DataSet(lambda: cifar(range(4), (0, 1000), (0, 1000)), "folder", reported=False),
 }
 REPORTED = tuple(name for name, each in SETS.items() if each.reported)
 

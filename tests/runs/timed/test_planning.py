@@ -112,7 +112,7 @@ def test_short_runs_search_less():
 
 
 def test_in_short_runs_the_last_training_counts_and_in_long_ones_more_finalists():
-    given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=4_000, valid=1_000)
+    given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=3_000, valid=500)
     short, long = plans.planned(given, speed(5e-4)), plans.planned(replace(given, hours=4), speed(5e-4))
     assert (short.finalists, long.finalists) == (2, 4)
     for plan in (short, long):
@@ -128,8 +128,22 @@ def test_long_runs_have_time_to_distill():
     assert plan.splits == 1 and plan.finalists == 4
     start = heats.START_SECONDS + 10 * heats.STARTS
     assert plan.rank_seconds + start < averaging.SHARE_OF_TIME * 2 * plan.final_seconds
-    shorter = plans.planned(replace(given, hours=1 / 6), speed(5e-4))
-    assert shorter.rank_seconds > averaging.SHARE_OF_TIME * 2 * shorter.final_seconds
+
+
+def test_while_passes_are_few_the_last_training_has_what_search_and_ranking_would_have():
+    """Ten minutes of a core; the plain network would have 80 passes over the images, then two and six times as many."""
+    few, more, enough = (
+        plans.planned(Circumstances(1 / 6, 20, 1, 1, images - images // 6, images // 6), speed(1.4e-3))
+        for images in (5_000, 2_500, 833)
+    )
+    for plan, share in ((few, 0.5), (enough, 1.0)):
+        usable = plan.search_seconds + plan.contest_seconds
+        assert plan.search_seconds == pytest.approx(share * plans.SHARE_SHORT * usable, rel=0.01)
+        ranking = share * plans.RANKING * plan.contest_seconds
+        assert (plan.finalists + 1) * plan.rank_seconds == pytest.approx(ranking, rel=0.01)
+    assert few.search_seconds < more.search_seconds < enough.search_seconds
+    assert few.final_seconds > more.final_seconds > enough.final_seconds
+    assert few.rank_seconds + 2 * few.final_seconds > 1.25 * (enough.rank_seconds + 2 * enough.final_seconds)
 
 
 def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisions():

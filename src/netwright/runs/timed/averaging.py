@@ -18,7 +18,7 @@ from netwright.training.distillation import Trained
 
 FOLDER = "teachers"  # within that of the run
 SEEN_FROM_TRAININGS = f"../{FOLDER}"
-MOST = 3  # networks whose outputs are averaged
+TEACHERS = 3  # networks whose outputs are averaged
 MARGIN = 0.01  # by which their average must be better than the best of them, in shares of 1
 # of what is left, which distilling may take at most: where five networks are ranked one after another, whose trainings
 # are a fifth as long as the last ones together
@@ -82,10 +82,10 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
         return "there is no time for it"
     order = sorted(ranked, key=lambda each: -measure.score(each[1].mean))
     known = [_trained(final) for entrant, final in order if not entrant.space]
-    teachers = [each for each in known if each is not None and each.weights.exists()][:MOST]
+    teachers = [each for each in known if each is not None and each.weights.exists()][:TEACHERS]
     mine = _trained(best)
-    if len(teachers) < 2 or mine is None or not mine.weights.exists():
-        return "fewer than two networks left their weights"
+    if len(teachers) < TEACHERS or mine is None or not mine.weights.exists():
+        return "fewer than three networks were ranked"
     place = floor.folder / FOLDER
     alone, together = (_measured(floor, place, each, measure.bare) for each in ([mine], teachers))
     gain = measure.score(together) - measure.score(alone)

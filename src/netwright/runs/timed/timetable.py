@@ -27,6 +27,11 @@ SHARE_SHORT, SHARE_LONG = 0.2, 0.5
 DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
 # and where they are on one division: the last trainings go on from all of it, so that only the validation images wait
 RANKING = 0.5
+# Passes over the images that the plain network would have in all of the time. While they are few, one more is worth
+# more than a longer search and a surer ranking: up to the first number both have this part of their usual share, from
+# the second on all of it
+FEW_PASSES, ENOUGH_PASSES = 100.0, 240.0
+SPARED: Final = 0.5
 
 # seconds that the machine is measured, at most, and share of the hours: a first result comes within a minute where data
 # is read soon, and the longest trial of the lowest rung has the rest of it
@@ -122,13 +127,15 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
             f"{_hours(given.hours)} are too few for one training in full beside that of the reference on this machine; "
             f"give --hours {least:g} at least, fewer or smaller images, or more cores"
         )
-    search = usable * _search_share(left)
-    contest = usable - search
     images = given.train + given.valid
     is_divided = given.is_divisible and _is_divided(usable, left, given.workers, step, images)
+    spared = 1.0 if is_divided else _spared(usable / (speed.image_seconds * images))
+    search = spared * usable * _search_share(left)
+    contest = usable - search
     lowest = _lowest(search, given.workers, step, is_divided=is_divided)
     splits = SPLITS if is_divided else 1
-    finalists, rank, final = _heats(contest, given.workers, left, step, splits)
+    ranking = spared * contest * _ranking_share(left, splits)
+    finalists, rank, final = _heats(contest, ranking, given.workers, step, splits)
     rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
         hours=given.hours,
@@ -238,17 +245,22 @@ def _ranking_share(left: float, splits: int) -> float:
     return DIVIDED_SHORT + (DIVIDED_LONG - DIVIDED_SHORT) * _length(left) if splits > 1 else RANKING
 
 
-def _heats(contest: float, workers: int, left: float, step: float, splits: int) -> tuple[int, float, float]:
+def _spared(passes: float) -> float:
+    """What the search and the ranking have of their usual shares, where the plain network would have so many passes."""
+    between = math.log(max(passes, FEW_PASSES) / FEW_PASSES) / math.log(ENOUGH_PASSES / FEW_PASSES)
+    return SPARED + (1 - SPARED) * min(1.0, between)
+
+
+def _heats(contest: float, ranking: float, workers: int, step: float, splits: int) -> tuple[int, float, float]:
     """Finalists, the seconds of each of the trainings that rank them and the reference, and of each of the last ones.
 
     Args:
         contest: Seconds of all.
+        ranking: Seconds of the first ones.
         workers: Trainings that run side by side.
-        left: Seconds of the run that are left.
         step: Seconds of a step of the reference.
         splits: Divisions of the images on which the first are.
     """
-    ranking = contest * _ranking_share(left, splits)
     finalists = _finalists(ranking, workers, step, splits * RANKED_STEPS if splits > 1 else FINALIST_STEPS)
     return finalists, ranking / math.ceil((finalists + 1) / workers), (contest - ranking) / math.ceil(2 / workers)
 
@@ -331,7 +343,8 @@ def _is_divided(usable: float, left: float, workers: int, step: float, images: i
     """Whether images are few, and time is enough, for trainings on several divisions of them."""
     search = usable * _search_share(left)
     lowest = _lowest(search, workers, step, is_divided=True)
-    _, rank, _ = _heats(usable - search, workers, left, step, SPLITS)
+    contest = usable - search
+    _, rank, _ = _heats(contest, contest * _ranking_share(left, SPLITS), workers, step, SPLITS)
     is_time = lowest * FEWEST <= search * workers and rank >= SPLITS * RANKED_STEPS * step
     return images < RESPLIT_BELOW and is_time
 
