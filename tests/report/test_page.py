@@ -155,6 +155,7 @@ def test_headline_ten_best_failures_and_run_file_are_told(tmp_path):
     assert "61%" in text  # 11 trials of 2 seconds in 36
 
 
+@pytest.mark.usefixtures("drawn")
 def test_text_from_data_is_escaped(tmp_path):
     final = trained_in_full("<script>alert(1)</script>", mean=0.97123, command="<b>train")
     versions = {"<b>system": "<script>"}

@@ -6,8 +6,6 @@ Two tasks that differ in them alone are one task if their data is the same, whic
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from netwright.core import refs
 from netwright.core.protocols import StatesWhereabouts
 from netwright.core.refs import Reference
@@ -34,7 +32,6 @@ def differ_alone(one: Reference, other: Reference) -> bool:
     return one != other and one.name == other.name and without(one) == without(other)
 
 
-def is_there(task: Reference) -> bool:
-    """Whether the data of a task can be looked at: its path exists, if it has one."""
-    path = task.options.get("path")
-    return path is None or Path(str(path)).exists()
+def has_path(task: Reference) -> bool:
+    """Whether the data of a task lies at a path that was given, where it may have changed."""
+    return task.options.get("path") is not None

@@ -16,7 +16,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from netwright.controller import Ending, Search
-from netwright.core import baselines, disk, objectives, reading, remembered, run_file, trial_folders
+from netwright.core import baselines, disk, objectives, reading, remembered, run_file, trial_folders, whereabouts
 from netwright.core.baselines import Baseline
 from netwright.core.building import Parts
 from netwright.core.claim import Claim
@@ -172,7 +172,7 @@ class Session:
                     f"{short(run.folder)} held no result that could be compared; it is begun anew, and what was there "
                     f"is kept in {run.aside.name}"
                 )
-        else:
+        elif run.is_moved or whereabouts.has_path(run.settings.task):
             self.prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
         if (kind := disk.network(run.folder)) and not run.is_complete:

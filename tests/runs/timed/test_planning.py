@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given
@@ -76,6 +77,21 @@ def test_more_hours_give_more_of_everything_that_counts(given, image_seconds, fa
         assert getattr(more, name) >= getattr(plan, name) - 0.2, name
 
 
+@pytest.mark.parametrize(
+    ("images", "image_seconds", "workers"),
+    [(50_000, 1.15e-3, 1), (50_000, 5e-4, 2), (3_500, 1.4e-3, 4), (2_999, 1.4e-3, 4)],
+)
+def test_more_hours_never_shorten_the_last_trainings(images, image_seconds, workers):
+    """Where the plain network comes from few passes over the images to enough of them."""
+    found = [
+        planned(Circumstances(0.1 * 1.02**n, 20, workers, 1, images - images // 5, images // 5), image_seconds)
+        for n in range(250)
+    ]
+    for name in ("search_seconds", "contest_seconds", "final_seconds"):
+        values = [getattr(plan, name) for plan in found if plan]
+        assert all(later >= earlier - 0.2 for earlier, later in pairwise(values)), name
+
+
 @given(circumstances(), IMAGE_SECONDS, st.floats(1, 20))
 def test_a_slower_machine_never_gets_what_a_faster_one_does_not(given, image_seconds, factor):
     slow = planned(given, image_seconds * factor)
@@ -105,7 +121,7 @@ def test_hours_that_are_refused_come_with_those_that_suffice(given, image_second
 def test_short_runs_search_less():
     shares = []
     for hours in (0.1, 0.25, 0.5, 1, 4):
-        plan = planned(Circumstances(hours, 0.0, 2, 1, 4000, 1000), 3e-4)
+        plan = planned(Circumstances(hours, 0.0, 2, 1, 2_800, 700), 3e-4)
         shares.append(plan.search_seconds / (plan.search_seconds + plan.contest_seconds))
     assert shares == sorted(shares)
     assert 0.19 < shares[0] < 0.21 and shares[1] < 0.3 and 0.49 < shares[-1] < 0.5001
@@ -131,10 +147,10 @@ def test_long_runs_have_time_to_distill():
 
 
 def test_while_passes_are_few_the_last_training_has_what_search_and_ranking_would_have():
-    """Ten minutes of a core; the plain network would have 80 passes over the images, then two and six times as many."""
+    """Ten minutes of a core; the plain network would have 70 passes over the images, then two and six times as many."""
     few, more, enough = (
         plans.planned(Circumstances(1 / 6, 20, 1, 1, images - images // 6, images // 6), speed(1.4e-3))
-        for images in (5_000, 2_500, 833)
+        for images in (5_500, 2_750, 917)
     )
     for plan, share in ((few, 0.5), (enough, 1.0)):
         usable = plan.search_seconds + plan.contest_seconds

@@ -322,7 +322,9 @@ def test_a_run_that_is_over_answers_for_no_other_data(data, tmp_path):
         with pytest.raises(StoreError, match="have changed since this run began"):
             Played(folder, asked, hours=0.1)
     path.unlink()
-    assert Played(folder, None).facts["verdict"] == verdict, "without its data it can still be asked"
+    with pytest.raises(BadReference, match="does not exist"):
+        Played(folder, data, hours=0.1)
+    assert Played(folder, None).facts["verdict"] == verdict, "where no data is named, none is looked at"
 
 
 def test_a_run_goes_on_against_the_reference_that_it_began_with(data, tmp_path):
@@ -461,19 +463,20 @@ def test_too_few_hours_are_refused_before_images_are_decoded(data, tmp_path, mon
     assert not (tmp_path / "run").exists()
 
 
-def test_trainings_that_share_cores_are_planned_to_take_as_much_longer(data):
+def test_more_trainings_than_cores_are_planned_to_do_what_as_many_as_cores_would(data):
     out, task = io.StringIO(), image_task_of(data)
     session = Session(Console(file=out, width=200), lambda *_: nullcontext(), "a command")
 
-    def plan(workers):
-        given = crew.Crew(None, workers)
-        found = beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")
-        return found[2]
+    def plan(workers, executor=None):
+        given = crew.Crew(executor, workers)
+        return beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")[2]
 
     alone, four = plan(1), plan(4)
-    assert alone.pace == PACE and four.pace == tuple(4 * number for number in PACE)
-    told = "4 trainings are to share the machine's cores, 1: each is planned to take 4 times as long"
-    assert out.getvalue().count("times as long") == 1 and told in out.getvalue()
+    assert (four.workers, four.trials, four.pace) == (4, alone.trials, alone.pace)
+    told = "4 trainings are to share the cores of this machine, 1: together they are planned to do what 1 would"
+    assert out.getvalue().count("are to share") == 1 and told in out.getvalue()
+    assert plan(4, Reference("slurm")).trials > 2 * alone.trials, "those of other machines have cores of their own"
+    assert out.getvalue().count("are to share") == 1
 
 
 @pytest.mark.parametrize(("hours", "workers", "slowdown"), [(0.5, 4, 2.0), (0.2, 1, 1.0)])

@@ -20,9 +20,7 @@ FOLDER = "teachers"  # within that of the run
 SEEN_FROM_TRAININGS = f"../{FOLDER}"
 TEACHERS = 3  # networks whose outputs are averaged
 MARGIN = 0.01  # by which their average must be better than the best of them, in shares of 1
-# of what is left, which distilling may take at most: where five networks are ranked one after another, whose trainings
-# are a fifth as long as the last ones together
-SHARE_OF_TIME = 0.25
+SHARE_OF_TIME = 0.25  # of what is left, which distilling may take at most: most where five are ranked one by one
 
 
 def distilled(
@@ -85,7 +83,7 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
     teachers = [each for each in known if each is not None and each.weights.exists()][:TEACHERS]
     mine = _trained(best)
     if len(teachers) < TEACHERS or mine is None or not mine.weights.exists():
-        return "fewer than three networks were ranked"
+        return "fewer than three networks left their weights"
     place = floor.folder / FOLDER
     alone, together = (_measured(floor, place, each, measure.bare) for each in ([mine], teachers))
     gain = measure.score(together) - measure.score(alone)

@@ -195,18 +195,12 @@ def _planned(
     batch = plans.batch_for(train)
 
     def chosen(speeds: Sequence[Speed]) -> Speed:
-        return plans.chosen_speed(speeds, hours, workers.workers, train, valid, is_divisible=task.is_divisible)
+        return plans.chosen_speed(speeds, hours, workers.at_once, train, valid, is_divisible=task.is_divisible)
 
     if not task.is_divisible and train + valid < plans.RESPLIT_BELOW:
         session.say("the validation images were given: every training is on this division of the images alone")
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
-    if (crowd := workers.crowd) > 1:
-        speeds = crew.slower(speeds, crowd)
-        session.say(
-            f"{workers.workers} trainings are to share the machine's cores, {crew.cores()}: each is planned to take "
-            f"{crowd:.3g} times as long"
-        )
     speed = chosen(speeds)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")
@@ -220,9 +214,26 @@ def _planned(
             speed = chosen(speeds)
     if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
-    given = Circumstances(hours, watch.used, workers.workers, threads, train, valid, task.is_divisible)
-    plans.planned(given, speed)  # too few hours are refused before all images are decoded
+    if workers.at_once < workers.workers:
+        session.say(
+            f"{workers.workers} trainings are to share the cores of this machine, {crew.cores()}: together they are "
+            f"planned to do what {workers.at_once} would"
+        )
+    given = Circumstances(hours, watch.used, workers.at_once, threads, train, valid, task.is_divisible)
+    _refuse_too_few(given, speed)
     session.prepare(named, task)
     examples = task.examples("train"), task.examples("valid")
     given = replace(given, spent=watch.used, train=examples[0], valid=examples[1])
-    return named, task, plans.planned(given, speed), workers
+    return named, task, replace(plans.planned(given, speed), workers=workers.workers), workers
+
+
+def _refuse_too_few(given: Circumstances, speed: Speed) -> None:
+    """Refuse hours that could not suffice however many images can be used, before all of them are decoded.
+
+    Raises:
+        BadRunFile: They are too few even for a machine that is twice as fast.
+    """
+    try:
+        plans.planned(given, replace(speed, image_seconds=speed.image_seconds / 2))
+    except BadRunFile:
+        plans.planned(given, speed)

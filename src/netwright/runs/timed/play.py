@@ -118,11 +118,11 @@ def play(
     with ExitStack() as stack:
         if holds_timed(folder):
             is_over = (folder / RESULT).exists()
-            if not is_over:  # else nothing is written
+            if not is_over:  # else nothing is written into it
                 stack.enter_context(_alone(folder))
             run, plan = _continued(wish, session, watch, is_over=is_over)
             if is_over or (folder / RESULT).exists():  # since another process came to its end
-                return _known(run, session)
+                return _known(run, session, is_asked_by_data=wish.task is not None)
             session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
         else:
             run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
@@ -297,14 +297,19 @@ def _exported(run: Run, session: Session) -> Path | None:
         return None
 
 
-def _known(run: Run, session: Session) -> dict[str, Any]:
+def _known(run: Run, session: Session, *, is_asked_by_data: bool) -> dict[str, Any]:
     """The facts of a run that is over.
 
+    Args:
+        run: The run, with the data that was named.
+        session: Says what happens.
+        is_asked_by_data: Whether data was named, which must be that of the run; else only the folder was.
+
     Raises:
-        StoreError: They cannot be read; or its data is there and is not what it was.
+        StoreError: They cannot be read; or the data that was named is not that of the run.
     """
     named = run.settings.task
-    if whereabouts.is_there(named):
+    if is_asked_by_data and whereabouts.has_path(named):
         task = image_task_of(named)
         session.prepare(named, task)
         refuse_other_data(run.folder, task)

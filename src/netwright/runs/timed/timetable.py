@@ -29,8 +29,8 @@ DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
 RANKING = 0.5
 # Passes over the images that the plain network would have in all of the time. While they are few, one more is worth
 # more than a longer search and a surer ranking: up to the first number both have this part of their usual share, from
-# the second on all of it
-FEW_PASSES, ENOUGH_PASSES = 100.0, 240.0
+# the second on all of it. They are so far apart that more hours never shorten the last trainings
+FEW_PASSES, ENOUGH_PASSES = 75.0, 265.0
 SPARED: Final = 0.5
 
 # seconds that the machine is measured, at most, and share of the hours: a first result comes within a minute where data
@@ -128,8 +128,8 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
             f"give --hours {least:g} at least, fewer or smaller images, or more cores"
         )
     images = given.train + given.valid
-    is_divided = given.is_divisible and _is_divided(usable, left, given.workers, step, images)
-    spared = 1.0 if is_divided else _spared(usable / (speed.image_seconds * images))
+    spared = _spared(usable / (speed.image_seconds * images))
+    is_divided = given.is_divisible and _is_divided(usable, left, given.workers, step, images, spared)
     search = spared * usable * _search_share(left)
     contest = usable - search
     lowest = _lowest(search, given.workers, step, is_divided=is_divided)
@@ -161,9 +161,9 @@ def chosen_speed(
 ) -> Speed:
     """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
-    The last trainings must see them often enough, and trials on the lowest rung be many and short; few images are one
-    size smaller where only that leaves time for several divisions of them. Of equal sizes the faster precision is
-    taken.
+    The last trainings must see them often enough, and trials on the lowest rung be many and short, were their share the
+    usual one; few images are one size smaller where only that leaves time for several divisions of them. Of equal sizes
+    the faster precision is taken.
 
     Args:
         speeds: Speeds at sizes and precisions, at least one.
@@ -188,7 +188,12 @@ def chosen_speed(
     if not fitting:
         return min(fastest, key=_side)
     largest = sorted(fitting, key=_side)[-2:]
-    divided = [s for s in largest if _is_divided(usable, total, workers, s.image_seconds * batch, images)]
+
+    def is_divided(speed: Speed) -> bool:
+        spared = _spared(usable / (speed.image_seconds * images))
+        return _is_divided(usable, total, workers, speed.image_seconds * batch, images, spared)
+
+    divided = [speed for speed in largest if is_divided(speed)]
     return (divided if divided and is_divisible else largest)[-1]
 
 
@@ -273,7 +278,7 @@ def _length(left: float) -> float:
 def _final_seconds(usable: float, left: float, workers: int) -> float:
     """Seconds of a training in full, about: of the last heat behind a ranking on several divisions of the images.
 
-    Behind a ranking on one division the last heat is shorter, and the training goes on from the ranking.
+    Behind a ranking on one division the last heat is mostly shorter, and the training goes on from the ranking.
     """
     contest = usable * (1 - _search_share(left))
     return (1 - _ranking_share(left, SPLITS)) * contest / math.ceil(2 / workers)
@@ -339,12 +344,12 @@ def _lowest(search: float, workers: int, step: float, *, is_divided: bool) -> fl
     return min(longest, max(shortest, least, search * workers / PLENTY))
 
 
-def _is_divided(usable: float, left: float, workers: int, step: float, images: int) -> bool:
+def _is_divided(usable: float, left: float, workers: int, step: float, images: int, spared: float) -> bool:
     """Whether images are few, and time is enough, for trainings on several divisions of them."""
-    search = usable * _search_share(left)
+    search = spared * usable * _search_share(left)
     lowest = _lowest(search, workers, step, is_divided=True)
     contest = usable - search
-    _, rank, _ = _heats(contest, contest * _ranking_share(left, SPLITS), workers, step, SPLITS)
+    _, rank, _ = _heats(contest, spared * contest * _ranking_share(left, SPLITS), workers, step, SPLITS)
     is_time = lowest * FEWEST <= search * workers and rank >= SPLITS * RANKED_STEPS * step
     return images < RESPLIT_BELOW and is_time
 
