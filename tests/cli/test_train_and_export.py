@@ -305,6 +305,9 @@ def test_images_that_changed_are_noticed(believed, tmp_path, capsys):
     assert store.recall("command") == command, "a command that was refused is not the run's"
     store.close()
     assert sentence in refused(capsys, *export)
+    assert sentence in refused(capsys, "train", tmp_path / "run", "--epochs", "2"), (
+        "its tests may be what was searched by"
+    )
 
 
 def test_a_run_of_any_name_is_exported(trained, believed, tmp_path, capsys):

@@ -158,6 +158,13 @@ class Stamped(ToyTask):
 
 
 @dataclass(frozen=True)
+class Placed(Stamped):
+    """The same, and says so."""
+
+    whereabouts: ClassVar = ("path",)
+
+
+@dataclass(frozen=True)
 class Pictures(ToyTask):
     """Images, as far as their shape goes."""
 

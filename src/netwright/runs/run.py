@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rich.console import Console
 
-from netwright.core import building, objectives, refs, run_file, settings
+from netwright.core import building, objectives, refs, run_file, settings, whereabouts
 from netwright.core.choosing import Which
 from netwright.core.errors import BadRunFile
 from netwright.core.finals import Final
@@ -258,7 +258,7 @@ class Run(RunResults):
                 chosen = candidates.of_search(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = run_folder.page_in(self.folder)
-            if not (run.is_complete and path.exists()):
+            if found or not (run.is_complete and path.exists()):
                 path = self.report()
             self._session.say(f"report: {short(path)}")
         if run.is_complete:
@@ -342,6 +342,7 @@ class Run(RunResults):
         if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(changed.get("task", {})))
             settings = building.resolved(settings, building.measures_of(there))
+        self._refuse_changed(settings, changed)
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if front:
                 history = self._history()
@@ -412,6 +413,21 @@ class Run(RunResults):
 
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)
+
+    def _refuse_changed(self, planned: run_file.RunFile, changed: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse to train on the task of the search where its data has changed: its tests may be what was searched by.
+
+        Raises:
+            StoreError: It has. Another task, as of a recipe, or other options of it, are trained on as they are.
+        """
+        asked = run_file.override(planned, "task", run_file.with_absolute_path(changed.get("task", {}))).task
+        if asked.name != self.settings.task.name or whereabouts.without(asked) != whereabouts.without(
+            self.settings.task
+        ):
+            return
+        task = building.load_task(asked)
+        self._session.prepare(asked, task)
+        refuse_other_data(self.folder, task)
 
     def _check_final(self, *, data_is_ready: bool = False) -> None:
         """Refuse a `final` with which what the search finds could not be trained in full."""

@@ -143,6 +143,24 @@ def test_data_that_changed_between_two_commands_is_refused(tmp_path):
     assert len(contests.carried_out(contests.prepared(recipe, "random", "2"), out).trials) == 2
 
 
+def test_what_is_complete_answers_for_no_data_that_lies_elsewhere(tmp_path):
+    def written(name, content):
+        (tmp_path / name).write_text(content)
+        return contests.write(
+            tmp_path / "toy.toml",
+            trials=2,
+            task=f'"{small.STRANGE}:Placed", path = {json.dumps(str(tmp_path / name))}',
+        )
+
+    out = tmp_path / "out"
+    contests.carried_out(contests.prepared(written("a", "one"), "random", "1"), out)
+    noted = (out / "runs" / "toy" / "recipe.toml").read_text()
+    with pytest.raises(StoreError, match="have changed since"):
+        contests.carried_out(contests.prepared(written("b", "two"), "random", "1"), out)
+    assert (out / "runs" / "toy" / "recipe.toml").read_text() == noted
+    assert len(contests.carried_out(contests.prepared(written("c", "one"), "random", "1"), out).trials) == 1
+
+
 @pytest.mark.parametrize(("name", "before", "after"), [("recipe.toml", "toy", "tox"), ("data.txt", "one", "onf")])
 def test_what_is_noted_beside_the_runs_is_not_believed_when_it_was_damaged(tmp_path, name, before, after):
     (tmp_path / "data").write_text("one")

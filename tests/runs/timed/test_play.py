@@ -321,6 +321,10 @@ def test_a_run_that_is_over_answers_for_no_other_data(data, tmp_path):
             np.savez(path, images=images[::-1].copy(), labels=np.arange(60) % 2)
         with pytest.raises(StoreError, match="have changed since this run began"):
             Played(folder, asked, hours=0.1)
+    moved = folder.rename(tmp_path / "moved")
+    facts = Played(moved, None).facts
+    assert (facts["folder"], facts["report"]) == (str(moved), str(moved / "report.html"))
+    folder = moved
     path.unlink()
     with pytest.raises(BadReference, match="does not exist"):
         Played(folder, data, hours=0.1)
@@ -343,6 +347,16 @@ def test_a_run_goes_on_against_the_reference_that_it_began_with(data, tmp_path):
     again = Played(tmp_path / "two", data, timetable=plan, trust=True)
     assert again.contest.calls[0][3] == "mylab:net", "a timetable says which networks there were"
     assert Played(tmp_path / "three", data, timetable=plan, reference="my:own").contest.calls[0][3] == "my:own"
+
+
+def test_a_run_with_settings_among_its_genes_is_none_without(data, tmp_path):
+    folder = tmp_path / "run"
+    verdict = Played(folder, data, hours=0.1).facts["verdict"]
+    with pytest.raises(BadRunFile, match=r"holds another run: its space\.with is lr, not none; give another folder"):
+        Played(folder, data, hours=0.1, changes=WITHOUT)
+    bare = tmp_path / "bare"
+    assert Played(bare, data, hours=0.1, changes=WITHOUT).facts["verdict"] == verdict
+    assert Played(bare, data, hours=0.1, changes=WITHOUT).facts["verdict"] == verdict
 
 
 def test_a_run_that_began_against_the_plain_network_takes_no_other(data, tmp_path):

@@ -131,8 +131,13 @@ def best_of(trials: Sequence[Trial]) -> list[Candidate]:
     return [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
 
 
-def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
-    """Raise StoreError where a folder has runs of another recipe of one of these names."""
+def check(out: Path, recipes: Mapping[str, RunFile]) -> list[str]:
+    """Names of the recipes whose data is to lie elsewhere than before.
+
+    Raises:
+        StoreError: A folder has runs of another recipe of one of these names.
+    """
+    moved = []
     for name, run in recipes.items():
         path = out / RUNS / name / RECIPE
         if not path.exists():
@@ -140,6 +145,7 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
         stored, asked = run_file.from_toml(_noted(path)), as_stored(run)
         if whereabouts.differ_alone(stored.task, asked.task) and (path.parent / DATA).exists():
             stored = replace(stored, task=asked.task)  # whether its data is the same, `fingerprints` finds out
+            moved.append(name)
         settings = [(setting, getattr(stored, setting), getattr(asked, setting)) for setting in COMMON]
         # with another number, searches would not repeat as those that are there
         settings += [("executor.workers", *(each.executor.options.get("workers", 1) for each in (stored, asked)))]
@@ -149,6 +155,7 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
                     f"{path.parent} holds runs of another recipe called {name!r}: its {setting} is {old}, not {new}; "
                     "give another folder with --out"
                 )
+    return moved
 
 
 def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, Sequence[CellRun]]) -> dict[str, str]:

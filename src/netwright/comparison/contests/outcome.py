@@ -66,16 +66,16 @@ def carry_out(
         WorkerError: The processes cannot start.
         KeyboardInterrupt: The user stopped it; what was played is in the folder.
     """
-    cell_runs.check(out, contest.recipes)
+    moved = cell_runs.check(out, contest.recipes)
     cells = contest.cells
     found = {cell: _read(contest, out, cell) for cell in cells}
     missing = [cell for cell in cells if not _is_complete(contest, out, cell, found[cell])]
-    unfinished = {name: contest.recipes[name] for name in dict.fromkeys(cell.problem for cell in missing)}
-    for name, run in unfinished.items():
+    looked_at = {name: contest.recipes[name] for name in dict.fromkeys([*(cell.problem for cell in missing), *moved])}
+    for name, run in looked_at.items():
         with recipes.naming(name, len(contest.recipes) > 1):
             _make_ready(run, contest.is_full, say)
-    known = {name: [each for cell, each in found.items() if cell.problem == name] for name in unfinished}
-    cell_runs.note(out, contest.recipes, cell_runs.fingerprints(out, unfinished, known))
+    known = {name: [each for cell, each in found.items() if cell.problem == name] for name in looked_at}
+    cell_runs.note(out, contest.recipes, cell_runs.fingerprints(out, looked_at, known))
     orders = {
         player.named(cell): (run_file.to_toml(contest.run_of(cell)), str(contest.folder_of(out, cell).absolute()))
         for cell in missing

@@ -32,8 +32,10 @@ from netwright.runs.timed.defaults import Defaults
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.wish import (
+    NO_SETTINGS,
     Wish,
     changes_of,
+    has_no_settings,
     holds_timed,
     image_task_of,
     typed_of,
@@ -190,6 +192,11 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch, *, is_over: bool)
     stored = run_folder.settings_in(wish.folder)
     changes = changes_of(wish)
     given = dict(wish.given)
+    if stored is not None and has_no_settings(wish) and (tuned := stored.space.options.get("with")):
+        raise BadRunFile(
+            f"{short(wish.folder.absolute())} holds another run: its space.with is {tuned}, not {NO_SETTINGS}; give "
+            "another folder with --out"
+        )
     for part in run_file.PARTS:
         typed = wish.task if part == "task" else typed_of(wish, part)
         if typed is None or stored is None:
@@ -322,7 +329,16 @@ def _known(run: Run, session: Session, *, is_asked_by_data: bool) -> dict[str, A
         raise StoreError(f"{place} holds no facts; remove it, and the same command writes it again")
     _say_outcome(facts, session)
     session.say("This run was done before. Another one: give another folder with --out.")
-    return facts
+    return facts | _places(facts, run.folder)
+
+
+def _places(facts: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """What of the facts says where things lie, for a folder that may have been moved since."""
+    before = Path(str(facts.get("folder", "")))
+    named = {name: Path(facts[name]) for name in ("folder", "export", "report") if isinstance(facts.get(name), str)}
+    return {
+        name: str(folder / place.relative_to(before)) for name, place in named.items() if place.is_relative_to(before)
+    }
 
 
 def _searched_seconds(folder: Path) -> float:
