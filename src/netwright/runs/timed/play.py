@@ -194,8 +194,8 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch, *, is_over: bool)
     given = dict(wish.given)
     if stored is not None and has_no_settings(wish) and stored.space.options.get("with"):
         raise BadRunFile(
-            f"{short(wish.folder.absolute())} holds another run: it searches settings of training too, and its space.with "
-            f"is not {NO_SETTINGS}; give another folder with --out"
+            f"{short(wish.folder.absolute())} holds another run: it searches settings of training too, and its "
+            f"space.with is not {NO_SETTINGS}; give another folder with --out"
         )
     for part in run_file.PARTS:
         typed = wish.task if part == "task" else typed_of(wish, part)
