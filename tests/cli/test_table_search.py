@@ -156,3 +156,19 @@ def test_a_table_without_costs_is_refused_where_only_they_would_end_the_search(c
     assert not (tmp_path / "run").exists()
     _, said, _ = run(capfd, *words, "--trials", "3", "--limits.failures_in_a_row", "0")
     assert "3 trials finished" in said
+
+
+def test_a_table_that_changed_between_two_commands_is_refused(tmp_path, capfd):
+    """Also of a search that is over, whose answers are those of the table that was there."""
+    path, head = tmp_path / "my.csv", "arch,cifar10_val_acc_12ep,cifar10_test_acc_200ep\n"
+    rows = [f"{text},{number},1" for number, text in enumerate(TEXTS[:9])]  # most trials fail, and that is no matter
+    path.write_text(head + "\n".join(rows))
+    words = ["search", RECIPES / "rea-nats-12000s.toml", "--out", tmp_path / "run"]
+    words += ["--limits.failures_in_a_row", "0", "--evaluator.table", f"nats_tss(path='{path}')", "--trials"]
+    for _ in range(2):
+        assert "3 trials finished" in run(capfd, *words, "3")[1]
+    path.write_text(head + "\n".join([f"{TEXTS[0]},99,1", *rows[1:]]))
+    for trials in ("3", "5"):
+        assert "the table that trials are looked up in has changed since" in refused(capfd, *words, trials)
+    path.write_text(head + "\n".join(rows))
+    assert "5 trials finished" in run(capfd, *words, "5")[1]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,3 +95,47 @@ def test_an_unknown_column_is_named_with_those_there_are(options):
 def test_a_column_without_numbers_is_refused():
     with pytest.raises(BadReference, match="column 'empty' of table 'toy' holds no number"):
         table(signal="empty", final="test")
+
+
+MEASURED = Table(
+    "toy",
+    ToySpace(length=1, options=4),
+    {(0,): 0, (1,): 1, (2,): 2},
+    {"v": np.array([5.0, 9.0, 9.0]), "t": np.array([50.0, 20.0, 60.0]), "s": np.array([7.0, 8.0, 9.0])},
+    "v",
+    "t",
+    "s",
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signal": "-v"},
+        {"final": "v"},
+        {"seconds": None},
+        {"space": ToySpace(length=1, options=5)},
+        {"rows": {(0,): 1, (1,): 0, (2,): 2}},
+        {"columns": {**MEASURED.columns, "t": np.array([50.0, 20.0, 60.5])}},
+        {"columns": {**MEASURED.columns, "s": np.array([7.0, 8.0, np.nan])}},
+        {"budgets": {3: "t"}},
+        {"repeats": {"v": ("t",)}},
+    ],
+    ids=str,
+)
+def test_whatever_a_search_reads_makes_another_fingerprint(changes):
+    assert replace(MEASURED, **changes).fingerprint() != MEASURED.fingerprint()
+
+
+def test_the_columns_of_budgets_and_of_single_measurements_count():
+    columns = MEASURED.columns | {name: np.zeros(3) for name in "xyz"}
+    found = replace(MEASURED, columns=columns, budgets={3: "x"}, budget_seconds={3: "y"}, repeats={"v": ("z",)})
+    prints = {replace(found, columns=columns | {name: np.ones(3)}).fingerprint() for name in "xyz"}
+    assert len(prints | {found.fingerprint()}) == 4
+
+
+def test_what_nobody_reads_makes_no_other_fingerprint():
+    same = replace(MEASURED, name="other", remarks=("mended",), columns={**MEASURED.columns, "x": np.zeros(3)})
+    assert same.fingerprint() == MEASURED.fingerprint()
+    copied = {name: column.copy() for name, column in MEASURED.columns.items()}
+    assert replace(MEASURED, columns=copied).fingerprint() == MEASURED.fingerprint()

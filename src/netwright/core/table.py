@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,18 @@ class Table:
         if key not in self._counts:
             self._counts[key] = self.space.count(genotype, self.io)
         return self._counts[key]
+
+    def fingerprint(self) -> str:
+        """A digest, equal for equal content: genes, networks, and the columns that a search or a report reads."""
+        measures = [self.signal, self.final, *([self.seconds] if self.seconds else [])]
+        measures += [*self.budgets.values(), *self.budget_seconds.values()]
+        columns = [column_of(measure) for measure in measures]
+        columns += [single for column in columns for single in self.repeats.get(column, ())]
+        hashed = hashlib.blake2b(digest_size=16)
+        hashed.update(repr((self.space.genes, measures, columns, list(self.budgets), list(self.rows.items()))).encode())
+        for column in columns:
+            hashed.update(np.ascontiguousarray(self.columns[column], np.float64).tobytes())
+        return hashed.hexdigest()
 
     def counted(self, metric: str) -> np.ndarray:
         """A counted metric, such as "params", of all rows, shape (N,). Raises BadReference as `count` does."""

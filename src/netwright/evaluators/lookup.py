@@ -85,6 +85,10 @@ class Lookup:
         """What can be counted, and the final measure, which is no longer left out then where it is missing."""
         return (self._table.measures[1], *(() if self._table.io is None else COUNTED))
 
+    def fingerprint(self) -> str:
+        """That of the table, whose answers a run remembers."""
+        return self._table.fingerprint()
+
     def measuring(self, names: Sequence[str]) -> Lookup:
         """A look-up that gives these too."""
         counted = tuple(dict.fromkeys((*self.counted, *(name for name in names if name != "final"))))

@@ -23,6 +23,7 @@ from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
 from netwright.core.objectives import SPLITS, Objective
 from netwright.core.protocols import (
+    Evaluator,
     HasCaveats,
     HasFingerprint,
     KeepsTime,
@@ -49,6 +50,7 @@ from netwright.runs.watched_front import WatchedFront
 from netwright.stores import served_file
 from netwright.training import constant, ranks
 
+TABLE = "table"  # the fact of what an evaluator looks trials up in
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
 # lends a controller, and a way to print a line, to someone who may drain it: a handler of signals
@@ -167,14 +169,17 @@ class Session:
                     self.say(sentence)
             if run.aside is None:
                 refuse_other_data(run.folder, parts.task)
+                _refuse_other_table(run.folder, parts.evaluator)
             else:
                 self.say(
                     f"{short(run.folder)} held no result that could be compared; it is begun anew, and what was there "
                     f"is kept in {run.aside.name}"
                 )
-        elif run.is_moved or whereabouts.has_path(run.settings.task):
-            self.prepare(run.settings.task, parts.task)
-            refuse_other_data(run.folder, parts.task)
+        else:
+            _refuse_other_table(run.folder, parts.evaluator)
+            if run.is_moved or whereabouts.has_path(run.settings.task):
+                self.prepare(run.settings.task, parts.task)
+                refuse_other_data(run.folder, parts.task)
         if (kind := disk.network(run.folder)) and not run.is_complete:
             self.say(
                 f"{short(run.folder)} lies on a network disk ({kind}), where SQLite may lose trials: search on a disk "
@@ -321,8 +326,9 @@ def _note(store: Store, parts: Parts) -> None:
         store.remember(remembered.MAX_WORKERS, str(parts.evaluator.max_workers))
     if isinstance(task, HasCaveats):
         store.remember("caveats", json.dumps(task.caveats()))
-    if isinstance(task, HasFingerprint) and store.recall("data") is None:
-        store.remember("data", task.fingerprint())
+    for name, part in (("data", task), (TABLE, parts.evaluator)):
+        if isinstance(part, HasFingerprint) and store.recall(name) is None:
+            store.remember(name, part.fingerprint())
 
 
 def _baselines(parts: Parts) -> list[Baseline]:
@@ -344,6 +350,20 @@ def refuse_other_data(folder: Path, task: Task) -> None:
             f"the {consists_of} or splits of the task have changed since this run began (their fingerprint was "
             f"{reading.line(known)} and is {found}), so its results would not compare; restore them, give --task.path "
             "where they have moved, or begin another run with --out"
+        )
+
+
+def _refuse_other_table(folder: Path, evaluator: Evaluator) -> None:
+    """Raise StoreError when an evaluator answers from other results than those that the run of a folder began with."""
+    if not (run_folder.holds_run(folder) and isinstance(evaluator, HasFingerprint)):
+        return
+    with closing(run_folder.open_table(folder, "read")) as store:
+        known = store.recall(TABLE)
+    if known is not None and (found := evaluator.fingerprint()) != known:
+        raise StoreError(
+            f"the table that trials are looked up in has changed since this run began (its fingerprint was "
+            f"{reading.line(known)} and is {found}), so its results would not compare; restore it, or begin another "
+            "run with --out"
         )
 
 

@@ -64,40 +64,6 @@ def test_it_is_said_when_the_best_by_signal_is_not_the_best():
     assert problems.difference_of_bests(missing) == ""
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"signal": "-v"},
-        {"final": "v"},
-        {"seconds": None},
-        {"space": ToySpace(length=1, options=5)},
-        {"rows": {(0,): 1, (1,): 0, (2,): 2}},
-        {"columns": {**TABLE.columns, "t": np.array([50.0, 20.0, 60.5])}},
-        {"columns": {**TABLE.columns, "s": np.array([7.0, 8.0, np.nan])}},
-        {"budgets": {3: "t"}},
-        {"repeats": {"v": ("t",)}},
-    ],
-    ids=str,
-)
-def test_whatever_a_search_reads_makes_another_digest(changes):
-    assert problems.digest(replace(TABLE, **changes)) != problems.digest(TABLE)
-
-
-def test_the_columns_of_budgets_and_of_single_measurements_count():
-    columns = TABLE.columns | {name: np.zeros(3) for name in "xyz"}
-    table = replace(TABLE, columns=columns, budgets={3: "x"}, budget_seconds={3: "y"}, repeats={"v": ("z",)})
-    digests = {problems.digest(replace(table, columns=columns | {name: np.ones(3)})) for name in "xyz"}
-    assert len(digests | {problems.digest(table)}) == 4
-
-
-def test_what_nobody_reads_makes_no_other_digest():
-    same = replace(TABLE, name="other", remarks=("mended",), columns={**TABLE.columns, "x": np.zeros(3)})
-    assert problems.digest(same) == problems.digest(TABLE)
-    assert problems.digest(replace(TABLE, columns={n: c.copy() for n, c in TABLE.columns.items()})) == problems.digest(
-        TABLE
-    )
-
-
 def test_what_is_no_table_is_refused():
     with pytest.raises(BadReference, match="does not say that it returns a table; annotate it"):
         problems.read(refs.parse(f"{small.STRANGE}:not_a_table(path='x')"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def describe(table: Table, reference: Reference, objectives: Sequence[str] = ())
         final_sign=Objective.read(table.final).sign,
         best=float(np.nanmax(table.scores("signal"))),
         networks=len(table),
-        digest=digest(table) if front is None else genes.digest(f"{digest(table)} {front}"),
+        digest=table.fingerprint() if front is None else genes.digest(f"{table.fingerprint()} {front}"),
         remarks=(*table.remarks, *([caveat] if caveat else []), *([_told(front)] if front else [])),
         front=front,
     )
@@ -128,16 +127,3 @@ def difference_of_bests(table: Table) -> str:
         f"the {len(chosen)} best networks by {signal} have" if len(chosen) > 1 else f"the best network by {signal} has"
     )
     return f"{which} {final} {found}; the best of all has {Objective.read(table.final).measured(best):.6g}"
-
-
-def digest(table: Table) -> str:
-    """A digest, equal for tables of equal content: genes, networks, and the columns that a search or a report reads."""
-    measures = [table.signal, table.final, *([table.seconds] if table.seconds else [])]
-    measures += [*table.budgets.values(), *table.budget_seconds.values()]
-    columns = [column_of(measure) for measure in measures]
-    columns += [single for column in columns for single in table.repeats.get(column, ())]
-    hashed = hashlib.blake2b(digest_size=16)
-    hashed.update(repr((table.space.genes, measures, columns, list(table.budgets), list(table.rows.items()))).encode())
-    for column in columns:
-        hashed.update(np.ascontiguousarray(table.columns[column], np.float64).tobytes())
-    return hashed.hexdigest()

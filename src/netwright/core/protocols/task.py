@@ -242,7 +242,7 @@ class Prepares(Protocol):
 
 @runtime_checkable
 class HasFingerprint(Protocol):
-    """Capability of a task: it can tell whether its data is what it was."""
+    """Capability of a task, or of an evaluator that answers from results: it tells whether its data is what it was."""
 
     def fingerprint(self) -> str:
         """A text that is equal for equal data and splits, wherever they are."""
