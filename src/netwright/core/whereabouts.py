@@ -32,6 +32,6 @@ def differ_alone(one: Reference, other: Reference) -> bool:
     return one != other and one.name == other.name and without(one) == without(other)
 
 
-def has_path(task: Reference) -> bool:
-    """Whether the data of a task lies at a path that was given, where it may have changed."""
-    return task.options.get("path") is not None
+def is_given(task: Reference) -> bool:
+    """Whether it was said where the data of a task lies, so that it may have changed there."""
+    return any(task.options.get(name) is not None for name in ("path", *of(task)))

@@ -342,7 +342,8 @@ class Run(RunResults):
         if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(changed.get("task", {})))
             settings = building.resolved(settings, building.measures_of(there))
-        self._refuse_changed(settings, changed)
+        is_compared = front or top is not None or sample is not None
+        self._refuse_changed(settings, changed, is_compared=is_compared)
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if front:
                 history = self._history()
@@ -414,15 +415,24 @@ class Run(RunResults):
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)
 
-    def _refuse_changed(self, planned: run_file.RunFile, changed: Mapping[str, Mapping[str, Any]]) -> None:
-        """Refuse to train on the task of the search where its data has changed: its tests may be what was searched by.
+    def _refuse_changed(
+        self, planned: run_file.RunFile, changed: Mapping[str, Mapping[str, Any]], *, is_compared: bool
+    ) -> None:
+        """Refuse to train where the data of the search has changed: what tests may be what was searched by.
+
+        Args:
+            planned: What is to be trained on.
+            changed: Options put over it.
+            is_compared: Whether what is trained is compared with scores of the search.
 
         Raises:
-            StoreError: It has. Another task, as of a recipe, or other options of it, are trained on as they are.
+            StoreError: It has changed in its place, or, where scores are compared, what is named is other data. Else
+                data that lies elsewhere, another task and other options are trained on as they are.
         """
+        stored = run_folder.settings_in(self.folder)
         asked = run_file.override(planned, "task", run_file.with_absolute_path(changed.get("task", {}))).task
-        if asked.name != self.settings.task.name or whereabouts.without(asked) != whereabouts.without(
-            self.settings.task
+        if stored is None or not (
+            asked == stored.task or (is_compared and whereabouts.differ_alone(asked, stored.task))
         ):
             return
         task = building.load_task(asked)

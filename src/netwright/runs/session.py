@@ -177,7 +177,7 @@ class Session:
                 )
         else:
             _refuse_other_table(run.folder, parts.evaluator)
-            if run.is_moved or whereabouts.has_path(run.settings.task):
+            if run.is_moved or whereabouts.is_given(run.settings.task):
                 self.prepare(run.settings.task, parts.task)
                 refuse_other_data(run.folder, parts.task)
         if (kind := disk.network(run.folder)) and not run.is_complete:

@@ -321,6 +321,8 @@ def test_a_run_that_is_over_answers_for_no_other_data(data, tmp_path):
             np.savez(path, images=images[::-1].copy(), labels=np.arange(60) % 2)
         with pytest.raises(StoreError, match="have changed since this run began"):
             Played(folder, asked, hours=0.1)
+    with pytest.raises(StoreError, match="have changed since this run began"):
+        Played(folder, None, changes={"task": {"path": other.options["path"]}})
     moved = folder.rename(tmp_path / "moved")
     facts = Played(moved, None).facts
     assert (facts["folder"], facts["report"]) == (str(moved), str(moved / "report.html"))
@@ -477,20 +479,18 @@ def test_too_few_hours_are_refused_before_images_are_decoded(data, tmp_path, mon
     assert not (tmp_path / "run").exists()
 
 
-def test_more_trainings_than_cores_are_planned_to_do_what_as_many_as_cores_would(data):
+def test_more_trainings_than_cores_are_said_to_be_of_no_use(data):
     out, task = io.StringIO(), image_task_of(data)
     session = Session(Console(file=out, width=200), lambda *_: nullcontext(), "a command")
-
-    def plan(workers, executor=None):
-        given = crew.Crew(executor, workers)
-        return beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")[2]
-
-    alone, four = plan(1), plan(4)
-    assert (four.workers, four.trials, four.pace) == (4, alone.trials, alone.pace)
-    told = "4 trainings are to share the cores of this machine, 1: together they are planned to do what 1 would"
-    assert out.getvalue().count("are to share") == 1 and told in out.getvalue()
-    assert plan(4, Reference("slurm")).trials > alone.trials, "those of other machines have cores of their own"
-    assert out.getvalue().count("are to share") == 1
+    for given in (
+        crew.Crew(None, 4),
+        crew.Crew(None, 1),
+        crew.Crew(Reference("slurm"), 4),
+        crew.Crew(None, 4, cards=1),
+    ):
+        beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")
+    assert out.getvalue().count("--workers is") == 1
+    assert "--workers is 4, and this machine has 1 core: each training will have fewer steps than" in out.getvalue()
 
 
 @pytest.mark.parametrize(("hours", "workers", "slowdown"), [(0.5, 4, 2.0), (0.2, 1, 1.0)])

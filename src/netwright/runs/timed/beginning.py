@@ -195,7 +195,7 @@ def _planned(
     batch = plans.batch_for(train)
 
     def chosen(speeds: Sequence[Speed]) -> Speed:
-        return plans.chosen_speed(speeds, hours, workers.at_once, train, valid, is_divisible=task.is_divisible)
+        return plans.chosen_speed(speeds, hours, workers.workers, train, valid, is_divisible=task.is_divisible)
 
     if not task.is_divisible and train + valid < plans.RESPLIT_BELOW:
         session.say("the validation images were given: every training is on this division of the images alone")
@@ -214,21 +214,21 @@ def _planned(
             speed = chosen(speeds)
     if (sized := suited.sized(named, task, speed.side)) != named:
         named, task = sized, image_task_of(sized)
-    if workers.at_once < workers.workers:
+    if workers.executor is None and not workers.cards and (cores := crew.cores()) < workers.workers:
         session.say(
-            f"{workers.workers} trainings are to share the cores of this machine, {crew.cores()}: together they are "
-            f"planned to do what {workers.at_once} would"
+            f"--workers is {workers.workers}, and this machine has {cores} core{'s' * (cores > 1)}: each training will "
+            f"have fewer steps than planned; --workers {cores} does as much"
         )
-    given = Circumstances(hours, watch.used, workers.at_once, threads, train, valid, task.is_divisible)
+    given = Circumstances(hours, watch.used, workers.workers, threads, train, valid, task.is_divisible)
     _refuse_too_few(given, speed)
     session.prepare(named, task)
     examples = task.examples("train"), task.examples("valid")
     given = replace(given, spent=watch.used, train=examples[0], valid=examples[1])
-    return named, task, replace(plans.planned(given, speed), workers=workers.workers), workers
+    return named, task, plans.planned(given, speed), workers
 
 
 def _refuse_too_few(given: Circumstances, speed: Speed) -> None:
-    """Refuse hours that could not suffice however many images can be used, before all of them are decoded.
+    """Refuse hours that are far too few before all images are decoded, of which some may turn out to be of no use.
 
     Raises:
         BadRunFile: They are too few even for a machine that is twice as fast.

@@ -17,7 +17,6 @@ from netwright.runs.timed.defaults import WORKER_MB
 from netwright.runs.timed.timetable import Speed
 from netwright.runs.timed.wish import Wish, typed_of
 
-ELSEWHERE: Final = "present"  # what `protocols.WorksElsewhere` asks of an executor: its workers have cores of their own
 SHARED_HOURS: Final = 0.25  # from which on it is measured whether trainings share a card, for most of a minute
 
 
@@ -43,12 +42,6 @@ class Crew:
         if self.is_asked or not self.cards:
             return 1
         return max(1, min(cards.MOST, cores() // self.cards, room.held(WORKER_MB) // self.cards))
-
-    @property
-    def at_once(self) -> int:
-        """Trainings that the machine does side by side: of more than it has cores, no more than these come forward."""
-        is_elsewhere = self.executor is not None and hasattr(refs.locate("executor", self.executor.name), ELSEWHERE)
-        return self.workers if self.cards or is_elsewhere else min(self.workers, cores())
 
     def sharing(self, each: int) -> Crew:
         """The same with so many trainings on each card."""

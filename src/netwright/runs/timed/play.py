@@ -124,7 +124,8 @@ def play(
                 stack.enter_context(_alone(folder))
             run, plan = _continued(wish, session, watch, is_over=is_over)
             if is_over or (folder / RESULT).exists():  # since another process came to its end
-                return _known(run, session, is_asked_by_data=wish.task is not None)
+                is_asked_by_data = wish.task is not None or bool(wish.changes.get("task"))
+                return _known(run, session, is_asked_by_data=is_asked_by_data)
             session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
         else:
             run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
@@ -316,7 +317,7 @@ def _known(run: Run, session: Session, *, is_asked_by_data: bool) -> dict[str, A
         StoreError: They cannot be read; or the data that was named is not that of the run.
     """
     named = run.settings.task
-    if is_asked_by_data and whereabouts.has_path(named):
+    if is_asked_by_data and whereabouts.is_given(named):
         task = image_task_of(named)
         session.prepare(named, task)
         refuse_other_data(run.folder, task)

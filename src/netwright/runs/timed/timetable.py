@@ -29,7 +29,7 @@ DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
 RANKING = 0.5
 # Passes over the images that the plain network would have in all of the time. While they are few, one more is worth
 # more than a longer search and a surer ranking: up to the first number both have this part of their usual share, from
-# the second on all of it. They are so far apart that more hours never shorten the last trainings
+# the second on all of it. They are so far apart that more hours do not shorten the last trainings, but for a second
 FEW_PASSES, ENOUGH_PASSES = 75.0, 265.0
 SPARED: Final = 0.5
 
