@@ -33,8 +33,8 @@ RANKING = 0.5
 FEW_PASSES, ENOUGH_PASSES = 75.0, 265.0
 SPARED: Final = 0.5
 
-# seconds that the machine is measured, at most, and share of the hours: a first result comes within a minute where data
-# is read soon, and the longest trial of the lowest rung has the rest of it
+# seconds that the machine is measured, at most, and share of the hours; with the longest trial of the lowest rung it is
+# a minute, to which the start and reading the data add
 PROBE, PROBE_SHARE = 20.0, 0.05
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
 SLOWER, LATER = 1.25, 1.5
