@@ -70,7 +70,7 @@ COLUMNS: Mapping[str, Column] = {
     "hierarchical": Column("search", 2, ON_ONE, ("--space", "hierarchical")),
     "nasnet": Column("search", 2, ON_ONE, ("--space", "nasnet")),
     "no-contest": Column("search", 2, ON_ONE, needs="netwright"),
-    "no-genes": Column("search", 2, ON_ONE, ("--space.with", "")),
+    "no-genes": Column("search", 2, ON_ONE, ("--space.with", "none")),
 }
 
 

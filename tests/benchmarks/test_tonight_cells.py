@@ -22,6 +22,7 @@ from netwright.core.genes import Choice, Integer
 from netwright.data import outcome
 from netwright.runs.timed import probe
 from netwright.runs.timed.timetable import Speed
+from netwright.runs.timed.wish import NO_SETTINGS
 
 CELLS = cells.listed(COLUMNS, COLUMNS, data.REPORTED, 3)
 
@@ -85,7 +86,7 @@ def test_a_cell_that_took_too_long_is_remembered_beside_its_later_try():
         ("netwright", "digits", "search digits --hours 0.166667 --workers 1 --seed 7 --json"),
         ("netwright", "gray90", "search {folder}/gray90 --hours"),
         ("netwright", "characters", "search {folder}/characters-arrays.npz --hours"),
-        ("no-genes", "cifar4to7", "--space.with "),
+        ("no-genes", "cifar4to7", f"--space.with {NO_SETTINGS}"),
         ("netwright-50k", "cifar4to7", "--constraint params <= 50000"),
         ("P1", "gray90", '--choice {{"rate": 2.0}}'),
     ],
