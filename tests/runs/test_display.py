@@ -67,11 +67,30 @@ def test_where_time_decides_a_line_comes_once_a_minute_and_says_when_all_is_over
             display.tick()
         picture = display._picture()
     lines = out.getvalue().splitlines()
-    assert len(lines) == 4, "trials are no news"
     assert lines[0] == "search; 0 s used, all done about 12:30"
-    assert lines[1].startswith("search; 60 s used, all done about 12:30; 6/50 finished, 6 a minute; best: trial 60, ")
+    first, *later = lines[1:]
+    assert first.startswith("search; 10 s used, all done about 12:30; 1/50 finished, 6 a minute; best: trial 10, ")
+    assert len(later) == 2, "trials behind the first are no news"
+    assert later[0].startswith("search; 70 s used, all done about 12:30; 7/50 finished, 6 a minute; best: trial 70, ")
     Console(file=out, width=200).print(picture)
     assert re.search(r"^now +search; 180 s used", out.getvalue(), re.MULTILINE)
+
+
+def test_before_anything_finishes_lines_come_often_and_say_what_workers_are_at(monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr("netwright.runs.display.time.monotonic", lambda: seconds[0])
+    store, out = MemoryStore(), io.StringIO()
+    store.add(Proposal((1,)), "1", 1)
+    store.claim("w0")
+    store.beat("w0", "step 20 of 60, train_loss 1.2, valid_accuracy 0.5")
+    measure = Objective("valid_accuracy")
+    console = Console(file=out, width=200)
+    with Display(console, store, title="toy", trials=50, objective=measure, outlook=lambda: "search") as display:
+        for _ in range(40):
+            seconds[0] += 1
+            display.tick()
+    told = "search; 0/50 finished; w0: trial 1 step 20 of 60, train_loss 1.2, valid_accuracy 0.5"
+    assert out.getvalue().splitlines() == ["search", told, told]
 
 
 def test_lines_in_a_notebook_are_plain_ones(capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import netwright
-from netwright.core import run_file, whereabouts
+from netwright.core import building, refs, run_file, whereabouts
 from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
@@ -79,7 +79,7 @@ def test_other_data_in_another_place_is_refused_and_nothing_is_noted(tmp_path, t
     first.search()
     with closing(run_folder.open_table(place, "read")) as store:
         known = store.recall("data")
-    with pytest.raises(StoreError, match=rf"have changed since this run began .*{known} and is [0-9a-f]+\)"):
+    with pytest.raises(StoreError, match=rf"have changed since this run began .*{known} and is [-0-9a-f]+\)"):
         netwright.Run(place, trials=trials, changes={"task": {"path": str(other)}}).search()
     assert run_folder.settings_in(place).task.options["path"] == str(data)
     assert str(data) in (place / "run.toml").read_text()
@@ -95,6 +95,45 @@ def test_a_run_that_is_over_answers_for_no_other_data_in_its_place(tmp_path):
     arrays(data, seed=1)
     with pytest.raises(StoreError, match="have changed since this run began"):
         netwright.Run(place).search()
+
+
+@pytest.mark.parametrize("kind", ["arrays", "image_folder"])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_one_image_that_was_replaced_under_its_name_is_noticed(tmp_path, kind, split):
+    data, task = made(kind, tmp_path / "data")
+    named = refs.parse(task)
+    place = Reference(named.name, {**named.options, "path": str(data), "cache": str(tmp_path / "c")})
+    first = building.load_task(place)
+    before, [position] = first.fingerprint(), first.data.positions[split][:1].tolist()
+    if kind == "arrays":
+        held = dict(np.load(data))
+        held["images"][int(first.data.names(position).split()[-1]), 0, 0, 0] ^= 1
+        np.savez(data, **held)
+    else:
+        image = data / first.data.names(position)
+        image.write_bytes(next(data.rglob("*.*")).read_bytes() + bytes(7))
+    found = building.load_task(place).fingerprint()
+    assert not whereabouts.is_same_data(before, found)
+    assert before.partition("-")[2] != found.partition("-")[2]
+
+
+def test_arrays_are_known_however_they_are_packed(tmp_path):
+    data = arrays(tmp_path / "a.npz")
+    np.savez_compressed(tmp_path / "b.npz", **np.load(data))
+    prints = {
+        building.load_task(Reference("arrays", {"path": str(place), "cache": str(tmp_path / "c")})).fingerprint()
+        for place in (data, tmp_path / "b.npz")
+    }
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "is_same"),
+    [("aa-bb", True), ("aa", True), ("aa-cc", False), ("a", False), ("ab", False), ("aa-", False), ("", False)],
+)
+def test_what_earlier_releases_noted_is_compared_by_what_they_noted(known, is_same):
+    assert whereabouts.is_same_data(known, "aa-bb") is is_same
+    assert whereabouts.is_same_data(known, known)
 
 
 def test_tasks_state_their_whereabouts():

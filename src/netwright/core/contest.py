@@ -41,8 +41,10 @@ class Heat:
         begin: Folder of the states that they go on from, as seen from the trainings; "": they begin anew.
         deadlines: Wall-clock seconds of each training of each network, where what they go on from differs; empty: all
             have `seconds`.
-        total: Seconds that each training comes to, with those of the pace that it goes on from.
+        total: Seconds that each training comes to, with those that what it goes on from would take by its threads.
         ends: Where the trainings are to end, as `core.timetable.PlayedHeat` has it; empty: by the clock.
+        threads: Threads of each training; None: those of the run.
+        gain: How many times as many steps they do in a second as those of the run.
     """
 
     name: Literal["rank", "distill", "final", "instead"]
@@ -54,6 +56,8 @@ class Heat:
     deadlines: tuple[float, ...] = ()
     total: float = 0.0
     ends: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...] = ()
+    threads: int | None = None
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)

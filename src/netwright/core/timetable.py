@@ -19,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from netwright.core import misfits, reading
 from netwright.core.errors import BadRunFile
 from netwright.core.reading import BadText, shown
+from netwright.core.run_file import MOST_THREADS
 
 FILE: Final = "timetable.toml"  # in the folder of a run that has one
 MOST_HOURS: Final = 10_000.0
@@ -42,6 +43,7 @@ class PlayedHeat:
         ends: For each network, each of its `repeats` and each division of the images, where the training ended: its
             steps, its span, and the steps at which its cooldown bent, as `evaluator.cuts` has them; empty: not noted,
             as where it failed.
+        threads: Threads of each training; 0: those of the timetable.
 
     Raises:
         ValueError: A number is out of range, or does not go with the others.
@@ -52,6 +54,7 @@ class PlayedHeat:
     repeats: int
     budget: int
     ends: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
+    threads: int = 0
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -60,6 +63,8 @@ class PlayedHeat:
             raise ValueError(f"the heat {shown(self.name)} must have ends for each of its keys and repeats")
         if not 0 <= self.budget <= MOST_COUNT or not 1 <= self.repeats <= MOST_COUNT:
             raise ValueError(f"the heat {shown(self.name)} must have a budget of at least 0 and repeats of at least 1")
+        if not 0 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"the heat {shown(self.name)} must have threads from 0 to {MOST_THREADS:,}")
         if not all(is_end(end) for each in self.ends for repeat in each for end in repeat):
             raise ValueError(f"the heat {shown(self.name)} must have ends of steps, span and bends, from 1 on")
 

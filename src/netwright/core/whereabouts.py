@@ -32,6 +32,14 @@ def differ_alone(one: Reference, other: Reference) -> bool:
     return one != other and one.name == other.name and without(one) == without(other)
 
 
+def is_same_data(known: str, found: str) -> bool:
+    """Whether a fingerprint that was noted is that of the data found now.
+
+    One that was noted by an earlier release, without the part behind a dash, says nothing of what that part is of.
+    """
+    return found == known or ("-" not in known and found.startswith(f"{known}-"))
+
+
 def is_given(task: Reference) -> bool:
     """Whether it was said where the data of a task lies, so that it may have changed there."""
     return any(task.options.get(name) is not None for name in ("path", *of(task)))

@@ -10,7 +10,7 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,11 @@ class ArchiveImages:
     def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
         """No groups: numbers are taken as they are."""
         return []
+
+    def content(self, _positions: np.ndarray, /) -> Sequence[int]:
+        """Checksum of each member, as the archive has it, whichever images are wanted."""
+        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
+            return [archive.getinfo(f"{member}.npy").CRC for member in self.members.values()]
 
     def images(self, positions: np.ndarray) -> Iterator[np.ndarray]:
         """The images at ascending positions, each (H, W, C). Raises BadReference for a damaged file."""

@@ -63,6 +63,12 @@ class Source(Protocol):
     def copies(self, positions: np.ndarray, /) -> list[list[int]]:
         """Groups of positions whose images are equal byte by byte."""
 
+    def content(self, positions: np.ndarray, /) -> Sequence[int]:
+        """Numbers that change where images do, and not where they lie: sizes of files, checksums of arrays.
+
+        Empty where nothing is known of them without reading them all.
+        """
+
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
         """The images at ascending positions, one after the other. Raises NetwrightError for damaged containers."""
 

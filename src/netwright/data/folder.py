@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class FolderImages:
         places = positions.tolist()
         files, sizes = [self.root / self.names[p] for p in places], [self._state(p)[0] for p in places]
         return [[places[n] for n in group] for group in equal_files(files, sizes)]
+
+    def content(self, positions: np.ndarray, /) -> Sequence[int]:
+        """Size of every file, in bytes."""
+        return [self._state(p)[0] for p in positions.tolist()]
 
     def images(self, positions: np.ndarray) -> Iterator[Path]:
         """Paths of the files at these positions."""

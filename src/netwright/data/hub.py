@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,10 @@ class HubImages:
 
     def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
         """No groups: published data is taken as it is."""
+        return []
+
+    def content(self, _positions: np.ndarray, /) -> Sequence[int]:
+        """No numbers: how rows are packed may differ from host to host."""
         return []
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:

@@ -84,6 +84,7 @@ class ImageSplits:
         caveats: Sentences to stand beside any accuracy on this data.
         span: The values that became black and white in images of 16 and 32 bits; None: there were none.
         together: Groups of places of images that no division parts, such as copies of one image.
+        content: Gives numbers that change where images do, and not where they lie; none where none are known.
         given: The positions before training and validation images were divided anew; None: they were not.
         blocks: Images that lie on devices, for all divisions.
     """
@@ -97,6 +98,7 @@ class ImageSplits:
     caveats: tuple[str, ...] = ()
     span: tuple[float, float] | None = None
     together: tuple[tuple[int, ...], ...] = ()
+    content: Callable[[], Sequence[int]] = tuple
     given: Mapping[str, np.ndarray] | None = None
     blocks: Blocks = field(default_factory=Blocks, compare=False, repr=False)
 
@@ -112,12 +114,13 @@ class ImageSplits:
         caveats: tuple[str, ...] = (),
         span: tuple[float, float] | None = None,
         together: tuple[tuple[int, ...], ...] = (),
+        content: Callable[[], Sequence[int]] = tuple,
     ) -> ImageSplits:
         """Measure mean and deviation on `train`, and join train and valid for final training."""
         mean, sd = pixels.moments(train)
         positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
         means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, LEAST_SD).tolist())
-        return ImageSplits(pixels, labels, positions, means, sds, names, caveats, span, together)
+        return ImageSplits(pixels, labels, positions, means, sds, names, caveats, span, together, content)
 
     @property
     def first(self) -> Mapping[str, np.ndarray]:

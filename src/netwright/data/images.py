@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.core import seeds
+from netwright.core import genes, seeds
 from netwright.core.baselines import Baseline
 from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
@@ -256,7 +256,8 @@ class ImageClassification:
     def fingerprint(self) -> str:
         """Digest of names, classes, splits and mean pixels: tells this data from any other, wherever the images are.
 
-        The splits are those of the first division.
+        The splits are those of the first division. Behind a dash, which earlier releases did not have, stands a digest
+        of what is known of the images' content; see `whereabouts.is_same_data`.
         """
         means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in further digits
         measured = (self.classes, means)
@@ -265,7 +266,8 @@ class ImageClassification:
             places = self.data.first[split]
             named = [(self.data.names(p), int(self.data.labels[p])) for p in places.tolist()]
             digest.update(json.dumps([split, named]).encode())
-        return digest.hexdigest()
+        content = list(self.data.content())
+        return "-".join([digest.hexdigest(), *([genes.digest(json.dumps(content))] if content else [])])
 
     def caveats(self) -> tuple[str, ...]:
         """Sentences to stand beside any accuracy on this data."""

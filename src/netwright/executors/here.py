@@ -62,9 +62,11 @@ def made_ready(run: RunFile, changes: Mapping[str, Any], fingerprint: str | None
     if isinstance(task, Prepares):
         for sentence in task.prepare():
             print(sentence, flush=True)
-    if fingerprint is not None and isinstance(task, HasFingerprint) and (found := task.fingerprint()) != fingerprint:
-        raise StoreError(
-            f"the data of this worker is not that of the run (its fingerprint is {found}, not {fingerprint}); give its "
-            "place on this host with --task.path, or bring the same files here"
-        )
+    if fingerprint is not None and isinstance(task, HasFingerprint):
+        found = task.fingerprint()
+        if not whereabouts.is_same_data(fingerprint, found):
+            raise StoreError(
+                f"the data of this worker is not that of the run (its fingerprint is {found}, not {fingerprint}); give "
+                "its place on this host with --task.path, or bring the same files here"
+            )
     return run

@@ -23,7 +23,8 @@ REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
 BEAT = 30.0  # seconds between plain lines when nothing finishes
 SHOWN = 16  # workers
-OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes
+OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes behind the first trial
+FIRST_BEAT = 15.0  # seconds between them before that
 
 
 def write(console: Console, text: str) -> None:
@@ -48,8 +49,8 @@ class Display:
         trials: Limit of finished trials; None: no such limit.
         objective: The first objective, by which the best is chosen.
         baselines: What results are to be compared with.
-        outlook: Says what the search is a part of, and when all of it will be over; trials are then no news, and a
-            plain line comes once a minute. None: the search stands for itself.
+        outlook: Says what the search is a part of, and when all of it will be over; trials behind the first are then
+            no news, and a plain line comes once a minute. None: the search stands for itself.
         front: The front of a search by several objectives, told of every trial before the display is; None: it has one.
     """
 
@@ -109,6 +110,8 @@ class Display:
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
                 again += f" ({trial.result.message.partition(':')[0]})"
             self.say(f"trial {trial.id}: {found}{again}, {self._progress()}{mark}")
+        elif self._is_plain and self._outlook is not None and self._finished == 1:
+            self.say(self._prospect(self._outlook))
 
     def tick(self) -> None:
         """Show a new picture, or a plain line, when it is time."""
@@ -119,8 +122,15 @@ class Display:
         if self._live is not None and now - self._shown >= REFRESH:
             self._shown = now
             self._live.update(self._picture(), refresh=True)
-        elif self._is_plain and now - self._shown >= (BEAT if self._outlook is None else OUTLOOK_BEAT):
+        elif self._is_plain and now - self._shown >= self._beat:
             self.say(f"{self._progress()}; {self._doing()}" if self._outlook is None else self._prospect(self._outlook))
+
+    @property
+    def _beat(self) -> float:
+        """Seconds between plain lines."""
+        if self._outlook is None:
+            return BEAT
+        return OUTLOOK_BEAT if self._finished else FIRST_BEAT
 
     @property
     def _is_plain(self) -> bool:

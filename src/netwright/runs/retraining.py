@@ -254,7 +254,9 @@ def run_of(
     count, workers = len(genotypes) * each, run.executor.options.get("workers")
     if isinstance(workers, int) and workers > count:
         run = run_file.override(run, "executor", {"workers": count})
-        run = replace(run, threads_per_trial=threads)  # None: the remaining workers share the machine
+        run = replace(run, threads_per_trial=None)  # the remaining workers share the machine
+    if threads is not None:
+        run = replace(run, threads_per_trial=threads)
     at_length = {} if budget is None else {"budget": budget}
     return replace(
         run,
@@ -322,7 +324,9 @@ def _has_data_of(folder: Path, reference: Reference) -> bool:
     with closing(run_folder.open_table(folder, "read")) as store:
         known = store.recall("data")
     task: Task = refs.load("task", reference)
-    return isinstance(task, HasFingerprint) and task.fingerprint() == known
+    if known is None or not isinstance(task, HasFingerprint):
+        return False
+    return whereabouts.is_same_data(known, task.fingerprint())
 
 
 def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, data_is_ready: bool = False) -> None:

@@ -345,7 +345,10 @@ def refuse_other_data(folder: Path, task: Task) -> None:
         return
     with closing(run_folder.open_table(folder, "read")) as store:
         known, consists_of = store.recall("data"), contents(task.io)
-    if known is not None and isinstance(task, HasFingerprint) and (found := task.fingerprint()) != known:
+    if known is None or not isinstance(task, HasFingerprint):
+        return
+    found = task.fingerprint()
+    if not whereabouts.is_same_data(known, found):
         raise StoreError(
             f"the {consists_of} or splits of the task have changed since this run began (their fingerprint was "
             f"{reading.line(known)} and is {found}), so its results would not compare; restore them, give --task.path "

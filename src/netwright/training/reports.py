@@ -36,16 +36,24 @@ class Reports:
         context: Context of the trial, which is told; None: this is not the first process of its team and says nothing.
         before: Number of steps of earlier trainings of the same trial.
         planned: Gives the number of steps that all trainings of the trial are to come to, as far as is known now.
+        found: What these earlier trainings measured, by name, which is said with every loss.
     """
 
-    def __init__(self, context: Context | None, before: int, planned: Callable[[], int]) -> None:
-        self._context, self._before, self._planned, self._alarm = context, before, planned, Alarm(WITHIN_PASS)
+    def __init__(
+        self,
+        context: Context | None,
+        before: int,
+        planned: Callable[[], int],
+        found: Mapping[str, float] = _NOTHING,
+    ) -> None:
+        self._context, self._before, self._planned, self._found = context, before, planned, found
+        self._alarm = Alarm(WITHIN_PASS)
 
     def of(self, at: At) -> bool:
         """Report the loss after each pass, and every few seconds within one; returns whether to go on."""
         if self._context is None or not (at.ends_pass or self._alarm.rings()):
             return True
-        return self.say(at.step, {"train_loss": at.loss})
+        return self.say(at.step, {"train_loss": at.loss, **self._found})
 
     def say(self, step: int, metrics: Mapping[str, float] = _NOTHING) -> bool:
         """Report a step, and how many there will be, as STEPS; returns whether to go on."""

@@ -192,6 +192,12 @@ class Standing:
         return self.seconds + time.monotonic() - self._began
 
 
+def means(done: Sequence[Measurement], names: Sequence[str]) -> dict[str, float]:
+    """The mean of each of these metrics over trainings, as far as they measured it; empty: there are none yet."""
+    known = done[0].metrics if done else {}
+    return {name: float(np.mean([found.metrics[name] for found in done])) for name in names if name in known}
+
+
 def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dict[str, float]:
     """Metrics of all trainings of a trial: means, deviations where there are several, size, cost and speed.
 
@@ -200,7 +206,7 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
         counts: Size and cost of the network.
         seconds: Wall-clock seconds of the evaluation.
     """
-    metrics = {name: float(np.mean([found.metrics[name] for found in done])) for name in done[0].metrics}
+    metrics = means(done, [*done[0].metrics])
     if len(done) > 1:
         metrics |= {
             f"{name}_sd": float(np.std([found.metrics[name] for found in done], ddof=1)) for name in done[0].metrics

@@ -122,14 +122,29 @@ def test_all_are_trained_alike_from_the_states_that_the_search_left(tmp_path):
     assert rows["test", BEST].result.metrics["cooldown"] == heats.COOLDOWN
 
 
-def test_a_training_that_is_alone_has_the_threads_of_the_plan(tmp_path):
-    """The rest of the machine is not given to it: the pace was measured with these, and a repetition has them."""
+def test_a_training_has_the_threads_of_its_heat_else_those_of_the_plan(tmp_path):
+    """The rest of the machine is not given to it unasked: small networks may be slower by it."""
     run = replace(run_with(ROWS, tmp_path / "run"), executor=Reference("processes", {"workers": 2}))
     floor = heats.Floor(None, tmp_path / "run", run, None, Times(), time.monotonic() + 9)
     alone = Entrant(Candidate(PLAIN, START, is_reference=True))
-    settings, given = heats._trainings(floor, Heat("final", (alone,), seconds=5.0), [alone])
-    found = retraining.run_of(settings, [alone.candidate], **given)
-    assert (found.executor.options["workers"], found.threads_per_trial) == (1, 1)
+    for number, expected in ((None, 1), (3, 3)):
+        settings, given = heats._trainings(floor, Heat("final", (alone,), seconds=5.0, threads=number), [alone])
+        found = retraining.run_of(settings, [alone.candidate], **given)
+        assert (found.executor.options["workers"], found.threads_per_trial) == (1, expected)
+
+
+def test_with_threads_that_are_twice_as_fast_states_count_for_half_of_their_seconds(tmp_path, monkeypatch):
+    run, folder = run_with(ROWS, tmp_path / "run"), tmp_path / "run"
+    monkeypatch.setattr(contest.threads, "with_threads", lambda _floor, heat: replace(heat, threads=3, gain=2.0))
+    found, _ = played(run, folder, 600.0)
+    rows = trained(folder)
+    assert all(row.result.metrics["began"] for row in rows.values())
+    for split, less in (("valid", 7 / 2), ("test", 0)):
+        deadlines = [rows[split, genotype].result.metrics["deadline"] for genotype in (START, BEST)]
+        assert deadlines[0] == pytest.approx(deadlines[1] + less)
+        assert rows[split, BEST].proposal.budget > 2 * heats.ROOM * deadlines[0], "the deadline decides"
+    assert {run_folder.settings_in(place).threads_per_trial for place in run_folder.trainings(folder)} == {3}
+    assert [each.threads for each in found.heats] == [3, 3]
 
 
 def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(tmp_path):

@@ -61,9 +61,17 @@ def test_the_search_fills_its_rungs(given, image_seconds):
     assume(plan is not None)
     assert plan.rungs[-1] <= max(plan.search_seconds * plan.workers, plan.rungs[0]) + 1
     assert all(2 <= high / low <= 4 for low, high in zip(plan.rungs, plan.rungs[1:], strict=False))
-    assert plan.rungs[0] + plans.probe_seconds(given.hours) <= 60, "a first result within a minute"
+    assert plan.rungs[0] + plans.probe_seconds(given.hours) <= 60, "a first result within a minute, and the start"
     assert 1 <= plan.batch <= plans.BATCH and plan.batch <= given.train
     assert plan.splits in ((1, 3) if given.train + given.valid < 3000 else (1,))
+
+
+@pytest.mark.parametrize("workers", [2, 16, 128])
+@pytest.mark.parametrize(("hours", "image_seconds"), [(0.1, 1e-4), (0.25, 1e-3), (0.25, 2.8e-3), (0.5, 1e-3)])
+def test_a_short_run_on_many_cores_has_its_first_result_as_soon_as_on_two(hours, image_seconds, workers):
+    """A minute from the start: 17 s until images are read, 5 s until workers are; both as measured on two cores."""
+    plan = planned(Circumstances(hours, 37.0, workers, 1, 360, 120), image_seconds)
+    assert 17 + plans.probe_seconds(hours) + 5 + plan.rungs[0] / plan.splits <= 60
 
 
 @given(circumstances(), IMAGE_SECONDS, st.floats(1, 20))

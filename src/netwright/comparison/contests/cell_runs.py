@@ -179,7 +179,7 @@ def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, 
         path = out / RUNS / name / DATA
         before = {_noted(path).strip()} if path.exists() else set()
         before |= {each.data for each in known.get(name, ()) if each.data is not None}
-        if before - {found[name]}:
+        if not all(whereabouts.is_same_data(each, found[name]) for each in before):
             raise StoreError(
                 f"the {consists_of} or splits of the task of recipe {name!r} have changed since the searches in "
                 f"{path.parent} began, so that new ones would not compare; restore them, or give another --out"

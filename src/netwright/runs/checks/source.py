@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netwright.core import reading, refs
+from netwright.core import reading, refs, whereabouts
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import HasFingerprint, Store
 from netwright.core.run_file import RunFile
@@ -29,6 +29,6 @@ def of_data(store: Store, run: RunFile) -> Iterator[Finding]:
             "data", f"the data of the run cannot be read: {error.filename or run.task}: {error.strerror}", REMEDY
         )
         return
-    if found != known:
+    if not whereabouts.is_same_data(known, found):
         what = f"the data of the run has changed: its fingerprint was {reading.line(known)} and is {found}"
         yield Finding("data", what, REMEDY)

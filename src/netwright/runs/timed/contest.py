@@ -24,7 +24,7 @@ from netwright.core.timetable import PlayedHeat
 from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
-from netwright.runs.timed import averaging, choice, decision, heats, reference, states, verdict
+from netwright.runs.timed import averaging, choice, decision, heats, reference, states, threads, verdict
 from netwright.runs.timed.choice import Contender
 from netwright.runs.timed.heats import Floor, Standings, Times
 from netwright.runs.timed.states import Begun
@@ -162,11 +162,12 @@ def _rank(floor: Floor, given: str, best: Sequence[Trial]) -> Heat:
     counts, last = [len(own) for own in heats.sets(entrants)], [2] if known else [1, 1] if rival else [1]
     rank, final = (floor.timetable.rank_seconds, heats.waves(counts, floor.workers)), floor.timetable.final_seconds
     planned = rank[0] * rank[1] + final * heats.waves(last, floor.workers)
+    heat = threads.with_threads(floor, Heat("rank", entrants))
     room = max(0.0, floor.left - floor.start * (len(counts) + len(last)))
     keys = frozenset(floor.key(each) for each in entrants if not each.space)
     begun = states.of_search(floor.folder, keys) if floor.takes("begin") else {}
     seconds = max(heats.LEAST_SECONDS, rank[0] * room / planned)  # 0 would be no limit
-    return heats.timed(floor, Heat("rank", entrants, seconds), begun)
+    return heats.timed(floor, replace(heat, seconds=seconds), begun)
 
 
 def _finalists(floor: Floor) -> list[Trial]:
@@ -233,8 +234,10 @@ def _last(
     floor: Floor, name: Literal["final", "instead"], entrants: tuple[Entrant, ...], rank: Heat, ranked: Standings
 ) -> Heat:
     """The second heat: for how long, from how many seeds, and from which states, those of the first one first."""
-    room = max(1.0, floor.left - floor.start * len(heats.sets(entrants)))
-    repeats, seconds = heats.last_seconds(floor, entrants, room, floor.repeated(Heat(name, entrants)))
+    given = floor.repeated(Heat(name, entrants))
+    repeats = given.repeats if given else heats.last_seconds(floor, entrants, _room(floor, entrants))[0]
+    heat = threads.with_threads(floor, Heat(name, entrants, repeats=repeats))
+    _, seconds = heats.last_seconds(floor, entrants, _room(floor, entrants), repeats)
     begun: dict[str, Begun] = {}
     if floor.takes("begin") and repeats == 1:  # several seeds are to be several trainings
         own = {floor.key(each): each for each in entrants}
@@ -242,14 +245,19 @@ def _last(
         begun |= _left(floor, rank, ranked, frozenset(own))
         share = 1 / (floor.option("splits") or 1)  # the training that goes on is that of one division
         begun = {key: Begun(each.place, share * each.seconds, share * each.most) for key, each in begun.items()}
-    return heats.timed(floor, Heat(name, entrants, seconds, repeats=repeats), begun)
+    return heats.timed(floor, replace(heat, seconds=seconds), begun)
+
+
+def _room(floor: Floor, entrants: Sequence[Entrant]) -> float:
+    """Seconds for the steps of last trainings."""
+    return max(1.0, floor.left - floor.start * len(heats.sets(entrants)))
 
 
 def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> dict[str, Begun]:
     """The states that trainings of the first heat left, whose rates did not fall."""
     found = {floor.key(entrant): final.folder for entrant, final in ranked}
     return {
-        key: Begun(place, rank.total, float(rank.budget or 0))
+        key: Begun(place, rank.gain * rank.total, float(rank.budget or 0))
         for key, place in found.items()
         if place and promotion.end_of(place, 0).exists() and key in keys
     }

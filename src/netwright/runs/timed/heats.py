@@ -179,14 +179,11 @@ def seeds_for(seconds: float) -> int:
     return max(1, min(MOST_SEEDS, int(seconds // ENOUGH)))
 
 
-def last_seconds(
-    floor: Floor, entrants: Sequence[Entrant], room: float, given: PlayedHeat | None = None
-) -> tuple[int, float]:
-    """How many last trainings of each network fit so many seconds, and the seconds of each."""
+def last_seconds(floor: Floor, entrants: Sequence[Entrant], room: float, repeats: int = 0) -> tuple[int, float]:
+    """How many last trainings of each network fit so many seconds, unless it is given, and the seconds of each."""
     counts = [len(own) for own in sets(entrants)]
-    repeats = seeds_for(room / waves(counts, floor.workers)) if floor.is_limited else 1
-    if given:
-        repeats = given.repeats
+    if not repeats:
+        repeats = seeds_for(room / waves(counts, floor.workers)) if floor.is_limited else 1
     return repeats, room / waves([repeats * count for count in counts], floor.workers)
 
 
@@ -228,17 +225,18 @@ def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
         states.gather(floor.folder, heat.name, {key: each.place for key, each in begun.items()})
         heat = replace(heat, begin=states.seen_from_trainings(heat.name))
     if given := floor.repeated(heat):
+        heat = replace(heat, threads=given.threads or None, gain=1.0)
         return replace(heat, budget=given.budget or None, repeats=given.repeats, ends=given.ends)
     if not floor.counts_seconds:
         return heat
     found = [begun.get(floor.key(each)) if heat.begin else None for each in heat.entrants]
-    had = {each: state.seconds if state else 0.0 for each, state in zip(heat.entrants, found, strict=True)}
+    had = {e: state.seconds / heat.gain if state else 0.0 for e, state in zip(heat.entrants, found, strict=True)}
     most = max(state.most if state else 0.0 for state in found)
     alike = total(heat.seconds, [[had[each] for each in own] for own in sets(heat.entrants)], floor.workers)
     if not floor.is_limited:
-        return replace(heat, total=alike, budget=max(1, round(alike), math.ceil(most) + 1))
+        return replace(heat, total=alike, budget=max(1, round(heat.gain * alike), math.ceil(most) + 1))
     deadlines = tuple(max(LEAST_SECONDS, alike - had[each]) for each in heat.entrants)
-    budget = math.ceil(most + ROOM * max(deadlines)) + 1
+    budget = math.ceil(most + ROOM * heat.gain * max(deadlines)) + 1
     own = deadlines if len(set(had.values())) > 1 and floor.takes("deadlines") else ()
     return replace(heat, total=alike, budget=budget, deadlines=own)
 
@@ -277,6 +275,7 @@ def played(floor: Floor, heat: Heat) -> PlayedHeat:
         repeats=heat.repeats,
         budget=heat.budget or 0,
         ends=tuple(tuple(ends[each]) for each in heat.entrants),
+        threads=heat.threads or 0,
     )
 
 
@@ -304,7 +303,7 @@ def _trainings(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> tuple[RunFil
         "split": SPLITS[heat.name],
         "budget": heat.budget,
         "exactly": options,
-        "threads": floor.run.threads_per_trial,  # which the pace was measured with, however few train at a time
+        "threads": heat.threads or floor.run.threads_per_trial,
     }
 
 

@@ -130,7 +130,7 @@ def noise_of(task: ImageClassification, side: int, batch: int, steps: int) -> Im
     splits = ImageSplits.of(pixels, labels, train=every, valid=every, test=every, names=str)
     splits = replace(splits, positions={**splits.positions, "train": np.arange(steps * batch) % count})
     augmentation = task.augmentation
-    if side != _side(task):
+    if side != side_of(task):
         augmentation = replace(augmentation, crop=None, padding=None).fitted(image.height, image.width)
     return ImageClassification(io, lambda: splits, task.classes, augmentation)
 
@@ -139,12 +139,13 @@ def sized(task: ImageClassification, side: int) -> IO:
     """What goes in and comes out where images have another size."""
     image = task.io.input
     assert isinstance(image, Image)
-    if side == _side(task):
+    if side == side_of(task):
         return task.io
     return IO(Image(image.channels, side, side), task.io.output)
 
 
-def _side(task: ImageClassification) -> int:
+def side_of(task: ImageClassification) -> int:
+    """The larger side of a task's images, in pixels."""
     image = task.io.input
     assert isinstance(image, Image)
     return max(image.height, image.width)

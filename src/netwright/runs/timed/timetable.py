@@ -34,7 +34,7 @@ FEW_PASSES, ENOUGH_PASSES = 75.0, 265.0
 SPARED: Final = 0.5
 
 # seconds that the machine is measured, at most, and share of the hours; with the longest trial of the lowest rung it is
-# a minute, to which the start and reading the data add
+# a minute, to which the start and reading the data add; of trials on several divisions, the first is seen when it ends
 PROBE, PROBE_SHARE = 20.0, 0.05
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
 SLOWER, LATER = 1.25, 1.5
@@ -48,6 +48,7 @@ FIRST_STEPS: Final = 70  # of the reference, below which a rung says nothing
 DIVIDED_STEPS: Final = 150  # on each of several divisions of the images, below which networks come first
 TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
+SOON: Final = 25  # they are made no longer than the search divided by this: many workers bring results as soon as two
 FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
 MOST_FINALISTS: Final = 4
@@ -341,7 +342,7 @@ def _lowest(search: float, workers: int, step: float, *, is_divided: bool) -> fl
     """Seconds of a trial on the lowest rung: more where the search would otherwise have more than enough trials."""
     least = SPLITS * DIVIDED_STEPS * step if is_divided else FIRST_STEPS * step
     shortest, longest = FIRST_RUNG
-    return min(longest, max(shortest, least, search * workers / PLENTY))
+    return min(longest, max(shortest, least, min(search * workers / PLENTY, search / SOON)))
 
 
 def _is_divided(usable: float, left: float, workers: int, step: float, images: int, spared: float) -> bool:
