@@ -255,7 +255,7 @@ def test_reports_every_pass_of_every_repeat():
     said = []
     context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or True)
     _evaluate(epochs=2, repeats=2, context=context)
-    usual, found = {"train_loss", "steps"}, {"valid_accuracy", "valid_loss"}
+    usual, found = {"train_loss", "steps"}, {"valid_accuracy_so_far", "valid_loss_so_far"}
     assert said == [(4, usual), (8, usual), (12, usual | found), (16, usual | found)], "what the first one measured"
 
 

@@ -82,15 +82,21 @@ def test_before_anything_finishes_lines_come_often_and_say_what_workers_are_at(m
     store, out = MemoryStore(), io.StringIO()
     store.add(Proposal((1,)), "1", 1)
     store.claim("w0")
-    store.beat("w0", "step 20 of 60, train_loss 1.2, valid_accuracy 0.5")
+    store.beat("w0", "step 20 of 60, valid_accuracy_so_far 0.5, train_loss 1.2")
     measure = Objective("valid_accuracy")
     console = Console(file=out, width=200)
     with Display(console, store, title="toy", trials=50, objective=measure, outlook=lambda: "search") as display:
-        for _ in range(40):
+        for _ in range(200):
             seconds[0] += 1
             display.tick()
-    told = "search; 0/50 finished; w0: trial 1 step 20 of 60, train_loss 1.2, valid_accuracy 0.5"
-    assert out.getvalue().splitlines() == ["search", told, told]
+        failed = Result(failure="error", message="no such thing")
+        display.told(Trial(1, Proposal((1,)), "1", 1, "failed", failed, None, 1))
+        display.told(Trial(2, Proposal((2,)), "2", 1, "done", Result({"valid_accuracy": 0.5}), (0.5,), 2))
+    told = "search; 0/50 finished; w0: trial 1 step 20 of 60, valid_accuracy_so_far 0.5, train_loss 1.2"
+    lines = out.getvalue().splitlines()
+    assert lines[:7] == ["search", *[told] * 6], "after 15, 30, 45, 60, 120 and 180 s"
+    assert lines[7] == "trial 1 failed: error: no such thing"
+    assert lines[8].startswith("search; 2/50 finished") and "best: trial 2, valid_accuracy 0.5000" in lines[8]
 
 
 def test_lines_in_a_notebook_are_plain_ones(capsys):

@@ -59,8 +59,8 @@ def test_later_trainings_of_a_trial_go_on_counting_and_may_be_stopped(clock):
 
 def test_what_earlier_trainings_measured_is_said_with_each_loss(clock):
     context = Told()
-    assert Reports(context, 50, lambda: 99, {"valid_accuracy": 0.5}).of(_at(4, ends_pass=True))
-    assert context.said == [(54, {"train_loss": 2.0, "valid_accuracy": 0.5, "steps": 99})]
+    assert Reports(context, 50, lambda: 99, {"valid_accuracy_so_far": 0.5}).of(_at(4, ends_pass=True))
+    assert context.said == [(54, {"train_loss": 2.0, "valid_accuracy_so_far": 0.5, "steps": 99})]
 
 
 def test_who_is_not_first_of_its_team_says_nothing_and_never_waits_for_the_device():

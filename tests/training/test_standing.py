@@ -4,7 +4,7 @@ import json
 
 from netwright.training.course import Cut, Stall
 from netwright.training.loop import Progress
-from netwright.training.standing import Measurement, Standing
+from netwright.training.standing import Measurement, Standing, so_far
 from netwright.training.validation import Record
 
 
@@ -24,6 +24,14 @@ def test_a_training_that_is_done_makes_room_for_the_next():
     state = Standing(None, 7, progress=Progress(5))
     state.finish(Measurement({}, 1.0, 100, 3.5))
     assert (state.progress, len(state.done)) == (Progress(), 1)
+
+
+def test_what_trainings_measured_so_far_is_what_all_of_them_did():
+    one, two = (Measurement({"valid_accuracy": x, "valid_loss": 2 * x, "params": 9}, 1.0, 1, 1.0) for x in (0.25, 0.75))
+    names = ["valid_loss", "valid_accuracy"]
+    assert list(so_far([one, two], names).items()) == [("valid_loss_so_far", 1.0), ("valid_accuracy_so_far", 0.5)]
+    assert so_far([], names) == {}
+    assert so_far([one, Measurement({}, 1.0, 1, 1.0)], names) == {}, "of a process that measures nothing itself"
 
 
 def test_a_checkpoint_of_an_older_release_has_no_cut(tmp_path):

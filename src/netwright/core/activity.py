@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 STEPS: Final = "steps"  # metric of reports: how many steps the trial is planned to take in all
-MOST: Final = 3  # metrics in a line
+MOST: Final = 4  # metrics in a line
 NAME: Final = 50  # characters of a metric's name
 _LINE: Final = re.compile(r"step (\d{1,18})(?: of (\d{1,18}))?((?:, .+? \S+)*)", re.DOTALL)
 

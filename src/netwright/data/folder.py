@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,15 @@ class FolderImages:
 
     def _state(self, position: int) -> tuple[int, int]:
         """Size in bytes and time of change; zeros for a file that is gone, which decoding will report."""
-        try:
-            state = os.stat(self.root / self.names[position])
-        except OSError:
-            return 0, 0
-        return state.st_size, state.st_mtime_ns
+        if position not in self._states:
+            try:
+                state = os.stat(self.root / self.names[position])
+                self._states[position] = state.st_size, state.st_mtime_ns
+            except OSError:
+                self._states[position] = 0, 0
+        return self._states[position]
+
+    @cached_property
+    def _states(self) -> dict[int, tuple[int, int]]:
+        """Size and time of change of files by position, as far as they were asked for; network disks are slow."""
+        return {}

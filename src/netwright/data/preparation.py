@@ -261,6 +261,6 @@ class _Prepared:
             names=lambda row: selection.source.name(int(kept[row])),
             caveats=(*selection.caveats, *self._caveats(opened)),
             span=opened.span,
-            content=lambda: selection.source.content(selection.parts.chosen),
+            content=lambda: selection.source.content(np.sort(np.concatenate((left.train, left.valid, left.test)))),
             together=tuple(tuple(np.searchsorted(kept, group).tolist()) for group in (*opened.copies, *opened.near)),
         )

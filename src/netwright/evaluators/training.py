@@ -55,7 +55,7 @@ from netwright.training.measuring import Measuring
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
-from netwright.training.standing import Measurement, Standing, averaged, lengths, means, why_inexact
+from netwright.training.standing import Measurement, Standing, averaged, lengths, so_far, why_inexact
 from netwright.training.stops import Stops
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -229,7 +229,7 @@ class Training(Options):
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
-        found = means(state.done, [each.name for each in self.measures])
+        found = so_far(state.done, [each.name for each in self.measures])
         reports = Reports(context, before, lambda: before + course.steps + after, found)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
         place = partial(_place_of, state, context) if context else None

@@ -24,7 +24,7 @@ SETTLED = 5.0  # seconds before which a rate says nothing
 BEAT = 30.0  # seconds between plain lines when nothing finishes
 SHOWN = 16  # workers
 OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes behind the first trial
-FIRST_BEAT = 15.0  # seconds between them before that
+FIRST_BEAT, FIRST = 15.0, 60.0  # seconds between them before that, for so many seconds
 
 
 def write(console: Console, text: str) -> None:
@@ -50,7 +50,8 @@ class Display:
         objective: The first objective, by which the best is chosen.
         baselines: What results are to be compared with.
         outlook: Says what the search is a part of, and when all of it will be over; trials behind the first are then
-            no news, and a plain line comes once a minute. None: the search stands for itself.
+            no news, and a plain line comes once a minute, more often in the first one. None: the search stands for
+            itself.
         front: The front of a search by several objectives, told of every trial before the display is; None: it has one.
     """
 
@@ -98,7 +99,7 @@ class Display:
 
     def told(self, trial: Trial) -> None:
         """Take in a finished trial; on a terminal the next picture shows it, elsewhere a line does."""
-        is_better = self._take(trial)
+        had_best, is_better = self._best is not None, self._take(trial)
         if trial.result and trial.result.failure:
             reason = trial.result.message.strip().rpartition("\n")[2]
             self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
@@ -110,7 +111,7 @@ class Display:
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
                 again += f" ({trial.result.message.partition(':')[0]})"
             self.say(f"trial {trial.id}: {found}{again}, {self._progress()}{mark}")
-        elif self._is_plain and self._outlook is not None and self._finished == 1:
+        elif self._is_plain and self._outlook is not None and is_better and not had_best:
             self.say(self._prospect(self._outlook))
 
     def tick(self) -> None:
@@ -130,7 +131,8 @@ class Display:
         """Seconds between plain lines."""
         if self._outlook is None:
             return BEAT
-        return OUTLOOK_BEAT if self._finished else FIRST_BEAT
+        is_early = self._best is None and time.monotonic() - self._begun <= FIRST
+        return FIRST_BEAT if is_early else OUTLOOK_BEAT
 
     @property
     def _is_plain(self) -> bool:

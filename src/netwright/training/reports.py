@@ -36,7 +36,7 @@ class Reports:
         context: Context of the trial, which is told; None: this is not the first process of its team and says nothing.
         before: Number of steps of earlier trainings of the same trial.
         planned: Gives the number of steps that all trainings of the trial are to come to, as far as is known now.
-        found: What these earlier trainings measured, by name, which is said with every loss.
+        found: What is known from these earlier trainings, by name, which is said with every loss.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Reports:
         """Report the loss after each pass, and every few seconds within one; returns whether to go on."""
         if self._context is None or not (at.ends_pass or self._alarm.rings()):
             return True
-        return self.say(at.step, {"train_loss": at.loss, **self._found})
+        return self.say(at.step, {**self._found, "train_loss": at.loss})
 
     def say(self, step: int, metrics: Mapping[str, float] = _NOTHING) -> bool:
         """Report a step, and how many there will be, as STEPS; returns whether to go on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -192,12 +192,6 @@ class Standing:
         return self.seconds + time.monotonic() - self._began
 
 
-def means(done: Sequence[Measurement], names: Sequence[str]) -> dict[str, float]:
-    """The mean of each of these metrics over trainings, as far as they measured it; empty: there are none yet."""
-    known = done[0].metrics if done else {}
-    return {name: float(np.mean([found.metrics[name] for found in done])) for name in names if name in known}
-
-
 def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dict[str, float]:
     """Metrics of all trainings of a trial: means, deviations where there are several, size, cost and speed.
 
@@ -206,7 +200,7 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
         counts: Size and cost of the network.
         seconds: Wall-clock seconds of the evaluation.
     """
-    metrics = means(done, [*done[0].metrics])
+    metrics = _means(done, done[0].metrics)
     if len(done) > 1:
         metrics |= {
             f"{name}_sd": float(np.std([found.metrics[name] for found in done], ddof=1)) for name in done[0].metrics
@@ -217,6 +211,20 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
         "seconds": seconds,
         "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
     }
+
+
+def so_far(done: Sequence[Measurement], names: Collection[str]) -> dict[str, float]:
+    """Means of these metrics over the trainings before the present one, under names of their own; empty: none are.
+
+    They are no measurements of the present step, and no results: "valid_accuracy_so_far". Processes of a team that are
+    not the first one know those of no training, or, behind an interruption, of some.
+    """
+    known = [name for name in names if done and all(name in found.metrics for found in done)]
+    return {f"{name}_so_far": value for name, value in _means(done, known).items()}
+
+
+def _means(done: Sequence[Measurement], names: Collection[str]) -> dict[str, float]:
+    return {name: float(np.mean([found.metrics[name] for found in done])) for name in names}
 
 
 def lengths(done: Sequence[Measurement]) -> dict[str, float]:

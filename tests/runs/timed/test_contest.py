@@ -135,16 +135,22 @@ def test_a_training_has_the_threads_of_its_heat_else_those_of_the_plan(tmp_path)
 
 def test_with_threads_that_are_twice_as_fast_states_count_for_half_of_their_seconds(tmp_path, monkeypatch):
     run, folder = run_with(ROWS, tmp_path / "run"), tmp_path / "run"
-    monkeypatch.setattr(contest.threads, "with_threads", lambda _floor, heat: replace(heat, threads=3, gain=2.0))
+    gains = {"rank": 2.0, "final": 3.0}
+    monkeypatch.setattr(
+        contest.threads, "with_threads", lambda _floor, heat: replace(heat, threads=3, gain=gains[heat.name])
+    )
     found, _ = played(run, folder, 600.0)
     rows = trained(folder)
     assert all(row.result.metrics["began"] for row in rows.values())
     for split, less in (("valid", 7 / 2), ("test", 0)):
         deadlines = [rows[split, genotype].result.metrics["deadline"] for genotype in (START, BEST)]
         assert deadlines[0] == pytest.approx(deadlines[1] + less)
-        assert rows[split, BEST].proposal.budget > 2 * heats.ROOM * deadlines[0], "the deadline decides"
+        gain = gains["rank" if split == "valid" else "final"]
+        assert rows[split, BEST].proposal.budget > gain * heats.ROOM * deadlines[0], "the deadline decides"
     assert {run_folder.settings_in(place).threads_per_trial for place in run_folder.trainings(folder)} == {3}
     assert [each.threads for each in found.heats] == [3, 3]
+    rank, final = (contest.recorded(folder).heat(name) for name in gains)
+    assert final.total == pytest.approx(final.seconds + 2 * rank.total / 3), "ranked at two thirds of the speed"
 
 
 def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(tmp_path):

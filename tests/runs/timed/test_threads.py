@@ -22,7 +22,9 @@ from tests.runs.timed.test_contest import Times
 RUN = RunFile(
     space=Reference("residual"),
     task=Reference("digits"),
-    evaluator=Reference("training", {"pace": [1e-11, 1e-10, 1e-10, 1e-9, 0.0, 1e-5, 1e-3], "batch": 16}),
+    evaluator=Reference(
+        "training", {"pace": [1e-11, 1e-10, 1e-10, 1e-9, 0.0, 1e-5, 1e-3], "batch": 16, "schedule": "constant"}
+    ),
     executor=Reference("processes", {"workers": 8}),
     strategy=Reference("random"),
     threads_per_trial=1,
@@ -34,10 +36,10 @@ SECONDS = {1: 1.0, 2: 0.6, 3: 0.45, 4: 0.4, 6: 0.39, 8: 0.41}
 
 @pytest.fixture
 def floor(tmp_path):
-    def made(run=RUN, **more):
+    def made(run=RUN, left=99, **more):
         said = io.StringIO()
         session = Session(Console(file=said, width=300), lambda _c, _s: nullcontext(), "")
-        own = heats.Floor(session, tmp_path, run, building.build_task(run), Times(), time.monotonic() + 9, **more)
+        own = heats.Floor(session, tmp_path, run, building.build_task(run), Times(), time.monotonic() + left, **more)
         return own, said
 
     return made
@@ -46,12 +48,12 @@ def floor(tmp_path):
 def given(floor, heat, cores, monkeypatch, seconds=SECONDS):
     asked = []
 
-    def measure(_floor, number):
+    def measure(number):
         asked.append(number)
         return seconds[number]
 
     monkeypatch.setattr(crew, "cores", lambda: cores)
-    return threads.with_threads(floor, heat, measure), asked
+    return threads.with_threads(floor, heat, lambda _floor: measure), asked
 
 
 @pytest.mark.parametrize(
@@ -88,17 +90,24 @@ def test_threads_that_are_no_faster_are_not_taken(floor, monkeypatch):
     "change",
     [
         {"executor": Reference("slurm", {"workers": 8})},
+        {"executor": Reference("served", {"workers": 8})},
         {"evaluator": Reference("training", {**RUN.evaluator.options, "processes": 2})},
-        {"evaluator": Reference("training", {"batch": 16})},
+        {"evaluator": Reference("training", {"batch": 16, "schedule": "constant"})},
+        {"evaluator": Reference("training", {**RUN.evaluator.options, "schedule": "cosine"})},
         {"evaluator": Reference("tests.contest_toys:PacedToy", {"pace": True})},
         {"task": Reference("netwright.testing.toys:ToyTask"), "space": Reference("tests.contest_toys:ToyStarting")},
     ],
-    ids=["elsewhere", "processes", "steps", "evaluator", "task"],
+    ids=["elsewhere", "served", "processes", "steps", "no-deadline", "evaluator", "task"],
 )
 def test_what_is_not_measured_here_has_the_threads_of_the_run(floor, monkeypatch, change):
     own, _ = floor(replace(RUN, **change))
     heat = Heat("final", (PLAINS,))
     assert given(own, heat, 8, monkeypatch) == (heat, [])
+
+
+def test_where_no_time_is_left_nothing_is_measured(floor, monkeypatch):
+    own, _ = floor(left=threads.LEAST - 1)
+    assert given(own, Heat("final", (PLAINS,)), 8, monkeypatch) == (Heat("final", (PLAINS,)), [])
 
 
 def test_a_heat_that_is_repeated_has_the_threads_that_it_had(floor, monkeypatch):
@@ -115,4 +124,4 @@ def test_a_heat_that_is_repeated_has_the_threads_that_it_had(floor, monkeypatch)
 
 def test_what_is_measured_are_steps_of_a_training(floor):
     own, _ = floor()
-    assert 0 < threads.seconds_of_step(own, 1) < 60
+    assert 0 < threads.seconds_of_step(own)(1) < 60

@@ -162,7 +162,9 @@ def _rank(floor: Floor, given: str, best: Sequence[Trial]) -> Heat:
     counts, last = [len(own) for own in heats.sets(entrants)], [2] if known else [1, 1] if rival else [1]
     rank, final = (floor.timetable.rank_seconds, heats.waves(counts, floor.workers)), floor.timetable.final_seconds
     planned = rank[0] * rank[1] + final * heats.waves(last, floor.workers)
-    heat = threads.with_threads(floor, Heat("rank", entrants))
+    heat = Heat("rank", entrants)
+    if len(entrants) > 1:  # else it is not held
+        heat = threads.with_threads(floor, heat)
     room = max(0.0, floor.left - floor.start * (len(counts) + len(last)))
     keys = frozenset(floor.key(each) for each in entrants if not each.space)
     begun = states.of_search(floor.folder, keys) if floor.takes("begin") else {}

@@ -83,7 +83,8 @@ def gains(floor: Floor, heat: Heat, ranked: Standings) -> dict[Entrant, float]:
     """By what the loss of each network will be multiplied in its last training, by its course since the search.
 
     All courses begin at the same budget of the search, the largest that all networks had, since slopes become flatter.
-    Times are those of the timetable, so that a contest that is repeated without a clock decides alike.
+    Times are those of the timetable, so that a contest that is repeated without a clock decides alike; what more
+    threads gain in the last trainings (`threads`) is not known yet, and left out.
 
     Args:
         floor: The contest.
