@@ -27,7 +27,7 @@ MOST_COUNT: Final = 10**9
 MOST_SECONDS: Final = 3600 * MOST_HOURS
 Precision = Literal["float32", "bfloat16"]
 
-_COUNTS: Final = ("workers", "threads", "side", "batch", "trials", "splits", "finalists")
+_COUNTS: Final = ("workers", "threads", "side", "batch", "trials", "splits", "finalists", "seeds")
 _DURATIONS: Final = ("search_seconds", "contest_seconds", "rank_seconds", "final_seconds")
 
 
@@ -94,7 +94,8 @@ class Timetable:
         search_seconds: Wall-clock seconds of the search.
         contest_seconds: Wall-clock seconds of the contest.
         rank_seconds: Seconds of each training by which the finalists and the reference are ranked.
-        final_seconds: Seconds of each of the last two trainings, of what ships and of the reference.
+        final_seconds: Seconds of the last trainings of what ships, and of those of the reference.
+        seeds: Last trainings of each of the two that are expected to share these seconds, from different seeds.
         reference: The network that the user names to be the one to beat; "": the plain one; None: not noted, as by
             earlier releases.
         played: What the clock decided when this was played, by name, such as the finished "trials"; empty: it was not
@@ -120,6 +121,7 @@ class Timetable:
     contest_seconds: float
     rank_seconds: float
     final_seconds: float
+    seeds: int = 1
     reference: str | None = None
     played: Mapping[str, int] = field(default_factory=dict)
     heats: tuple[PlayedHeat, ...] = ()

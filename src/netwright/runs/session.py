@@ -27,6 +27,7 @@ from netwright.core.protocols import (
     HasCaveats,
     HasFingerprint,
     KeepsTime,
+    LeavesState,
     LimitsWorkers,
     Observed,
     Observer,
@@ -46,6 +47,7 @@ from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
 from netwright.runs.ownership import KEPT, OpenRun
+from netwright.runs.states_left import StatesLeft
 from netwright.runs.watched_front import WatchedFront
 from netwright.stores import served_file
 from netwright.training import constant, ranks
@@ -246,6 +248,9 @@ class Session:
         watchers: list[Watcher] = [display, own, *([self.observing] if is_observed else [])]
         if front is not None:  # the display asks it
             watchers.insert(0, front)
+        elif not keeps and isinstance(parts.evaluator, LeavesState):
+            earlier = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
+            watchers.append(StatesLeft(run.folder / "trials", earlier))
         controller = Search(
             parts.space,
             parts.strategy,

@@ -21,6 +21,7 @@ from netwright.core.run_file import RunFile
 from netwright.runs import ownership, retraining, run_folder
 from netwright.runs.session import Drained, Session
 from netwright.runs.timed import contest, heats
+from netwright.runs.timed import timetable as plans
 from tests.contest_toys import ToyStarting
 
 ACCURACY = Objective("valid_accuracy", shown="share")
@@ -442,9 +443,39 @@ def test_a_training_that_ended_by_itself_enters_as_one_at_the_largest_budget(tmp
     assert found == [SECOND, BEST, (1,) * 12, START]
 
 
-@pytest.mark.parametrize(("seconds", "seeds"), [(1.0, 1), (2399.0, 1), (2400.0, 2), (1e6, 3)])
-def test_several_seeds_where_time_allows(seconds, seeds):
-    assert heats.seeds_for(seconds) == seeds
+@pytest.mark.parametrize(
+    ("seconds", "pass_seconds", "seeds"),
+    [
+        (1.0, 0.0, 1),
+        (2399.0, 0.0, 1),
+        (2400.0, 0.0, 2),
+        (1e6, 0.0, 3),
+        (2400.0, 4.0, 2),
+        (2400.0, 5.0, 1),
+        (1e5, 300.0, 1),
+    ],
+)
+def test_several_seeds_where_time_allows_and_images_are_seen_often_enough(seconds, pass_seconds, seeds):
+    assert plans.seeds_for(seconds, pass_seconds) == seeds
+
+
+def test_large_data_has_one_training_however_long_the_last_ones_are(tmp_path, monkeypatch):
+    run = run_with(ROWS, tmp_path / "run")
+    floor = heats.Floor(None, tmp_path / "run", run, building.build_task(run), Times(), time.monotonic() + 9)
+    one = [Entrant(Candidate(PLAIN, START, is_reference=True))]
+    assert floor.pass_seconds == 0, "a task without images has no such network"
+    assert heats.last_seconds(floor, one, 9000.0) == (3, 3000.0)
+    monkeypatch.setattr(heats.Floor, "pass_seconds", 100.0)
+    assert heats.last_seconds(replace(floor), one, 9000.0) == (1, 9000.0)
+
+
+def test_seconds_of_a_pass_are_those_of_the_pace_over_all_images_that_are_trained_on(tmp_path):
+    pace = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5]
+    evaluator = Reference("training", {"pace": pace, "batch": 10, "schedule": "constant"})
+    run = replace(run_with([], tmp_path / "run"), task=Reference("digits"), evaluator=evaluator)
+    task = building.build_task(run)
+    floor = heats.Floor(None, tmp_path / "run", run, task, Times(), time.monotonic() + 9)
+    assert floor.pass_seconds == pytest.approx(0.05 * (task.examples("train") + task.examples("valid")))
 
 
 def test_waves():

@@ -260,6 +260,6 @@ def test_where_validation_images_were_given_they_stay_apart_however_few_there_ar
     free = Circumstances(0.5, 10.0, 2, 1, 1200, 300)
     given = replace(free, is_divisible=False)
     assert (planned(free, step).splits, planned(given, step).splits) == (3, 1)
-    speeds = [speed(side**2 * 7e-7, side) for side in (24, 32, 48, 64, 96)]
+    speeds = [speed(side**2 * 3e-7, side) for side in (24, 32, 48, 64, 96)]
     sides = [plans.chosen_speed(speeds, 0.5, 2, 1200, 300, is_divisible=each).side for each in (True, False)]
     assert sides[0] < sides[1], "nor are they smaller for divisions that there are not"

@@ -4,12 +4,18 @@ import itertools
 from dataclasses import fields
 
 import numpy as np
+import pytest
 import torch
 
 from netwright.core import refs
+from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.runs.timed import defaults, probe
+from netwright.core.run_file import RunFile
+from netwright.core.shapes import Classes, Image
+from netwright.data.sizes import SIZES
+from netwright.runs.timed import defaults, probe, reference
 from netwright.runs.timed.probe import Patience
+from netwright.training import pace
 from netwright.training.options import Options
 from netwright.training.pace import Pace
 from netwright.training.settings import StepSettings
@@ -57,6 +63,20 @@ def test_noise_is_a_pass_of_as_many_steps_as_asked():
         assert len(noise.data.pixels.take(noise.data.positions["valid"])) == 2 * probe.IMAGES
     whole = probe.noise_of(task, 12, 2, probe.IMAGES).data
     assert np.array_equal(whole.positions["train"], whole.positions["valid"])
+
+
+@pytest.mark.parametrize("side", [8, 28, *SIZES])
+def test_sizes_are_judged_by_the_network_that_a_run_is_to_beat(side):
+    """Which costs about as much at 128 pixels as at 32, as its stem makes images smaller."""
+    io = IO(Image(3, side, side), Classes(10))
+    run = RunFile(space=Reference(defaults.SPACE))
+    rival = reference.plain(run, refs.load("space", run.space), io, None)
+    assert not rival.space, "it is one of the default space"
+    assert probe.reference(io) == refs.load("space", run.space).plan(rival.candidate.genotype, io)
+    most = max(
+        pace.USUAL.seconds(pace.costs(network(IO(Image(3, 32, 32), Classes(10))), 64)) for network in probe.NETWORKS
+    )
+    assert all(pace.USUAL.seconds(pace.costs(network(io), 64)) < 1.5 * most for network in probe.NETWORKS)
 
 
 def test_a_card_is_measured_in_the_precision_that_is_faster_there():

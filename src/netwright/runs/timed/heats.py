@@ -21,10 +21,13 @@ from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, Trains
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
+from netwright.data.images import ImageClassification
 from netwright.runs import retraining, run_folder
 from netwright.runs.session import Session
-from netwright.runs.timed import states
+from netwright.runs.timed import probe, states
+from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.states import Begun
+from netwright.training import pace
 from netwright.training.standing import ends_in
 
 # of a set of trainings before its first step: processes that start, each about as long as the command did, and data
@@ -37,8 +40,6 @@ BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so t
 LEAST_SECONDS = 0.1  # of a training where no time is left, or that goes on from more than the others come to
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
-ENOUGH = 1200.0  # seconds of a training, beyond which another seed says more than more of them
-MOST_SEEDS = 3
 SPLITS = {"rank": "valid", "distill": "valid", "final": "test", "instead": "test"}
 
 Standings = list[tuple[Entrant, Final]]
@@ -124,6 +125,15 @@ class Floor:
         evaluator = refs.load("evaluator", self.run.evaluator, space=self.space, task=self.task)
         return isinstance(evaluator, TrainsToBudgets) and evaluator.budget_unit == "seconds"
 
+    @cached_property
+    def pass_seconds(self) -> float:
+        """Seconds of a pass of the plain network over training and validation images; 0: there is no pace to tell."""
+        numbers, batch = self.option("pace"), self.option("batch")
+        if not (isinstance(self.task, ImageClassification) and isinstance(numbers, list | tuple) and numbers and batch):
+            return 0.0
+        step = pace.seconds_per_step(probe.reference(self.task.io), batch, pace.Pace.of(numbers))
+        return step * (self.task.examples("train") + self.task.examples("valid")) / batch
+
     @property
     def keeps_rate(self) -> bool:
         """Whether the rate of a training stays, until it falls at the end: it can then end at any step."""
@@ -174,16 +184,12 @@ def waves(counts: Sequence[int], workers: int) -> int:
     return sum(math.ceil(count / workers) for count in counts)
 
 
-def seeds_for(seconds: float) -> int:
-    """How many trainings of a network, from different seeds, so many seconds for it are divided into."""
-    return max(1, min(MOST_SEEDS, int(seconds // ENOUGH)))
-
-
 def last_seconds(floor: Floor, entrants: Sequence[Entrant], room: float, repeats: int = 0) -> tuple[int, float]:
     """How many last trainings of each network fit so many seconds, unless it is given, and the seconds of each."""
     counts = [len(own) for own in sets(entrants)]
     if not repeats:
-        repeats = seeds_for(room / waves(counts, floor.workers)) if floor.is_limited else 1
+        seconds = room / waves(counts, floor.workers)
+        repeats = plans.seeds_for(seconds, floor.pass_seconds) if floor.is_limited else 1
     return repeats, room / waves([repeats * count for count in counts], floor.workers)
 
 

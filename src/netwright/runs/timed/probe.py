@@ -16,13 +16,16 @@ from typing import Final
 import numpy as np
 import torch
 
-from netwright.cells import blocks
+from netwright.cells import blocks, stages
+from netwright.core import refs
+from netwright.core.protocols import starts_of, unwrap
 from netwright.core.records import IO
+from netwright.core.refs import Reference
 from netwright.core.shapes import Classes, Image
 from netwright.core.timetable import Precision
 from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
-from netwright.plans.plan import Plan, PlanWriter
-from netwright.runs.timed.defaults import TRAINING
+from netwright.plans.plan import HasPlan, Plan, PlanWriter
+from netwright.runs.timed.defaults import SPACE, TRAINING
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
 from netwright.training import cards, device, pace
@@ -30,7 +33,6 @@ from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bfloat16")
-REFERENCE: Final = (16, 2)  # width and blocks of the network by which sizes are judged
 IMAGES: Final = 8  # batches of noise, which are a pass on the CPU
 PASS: Final = 400  # steps of a pass on a card, where the end of one waits for the card and the beginning for the host
 
@@ -108,8 +110,10 @@ def precisions(capability: tuple[int, int] | None) -> tuple[Precision, ...]:
 
 
 def reference(io: IO) -> Plan:
-    """The network by which sizes are judged."""
-    return _residual(io, *REFERENCE)
+    """The plain network of a default run, which is the one to beat in it: sizes are judged by what it costs at each."""
+    space = unwrap(refs.load("space", Reference(SPACE)), HasPlan)
+    assert space is not None, "the default space writes plans"
+    return space.plan(starts_of(space)[0], io)
 
 
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
@@ -151,27 +155,20 @@ def side_of(task: ImageClassification) -> int:
     return max(image.height, image.width)
 
 
-def _residual(io: IO, width: int, count: int) -> Plan:
-    """A plain residual network; of small images with two groups of blocks rather than three."""
+def _wide(io: IO) -> Plan:
+    """Three residual blocks, two of small images, of many channels."""
     writer = PlanWriter(io)
-    image = io.input
-    assert isinstance(image, Image)
-    x = blocks.conv_norm_relu(writer, writer.image, width, 3)
-    for group in range(2 if min(image.height, image.width) < 16 else 3):
-        for block in range(count):
-            x = write_block(writer, x, width * 2**group, stride=2 if group and not block else 1)
+    x = blocks.conv_norm_relu(writer, writer.image, 32, 3, stride=stages.reduction("3x3", io))
+    for group in range(stages.fitting(3, "3x3", io)):
+        x = write_block(writer, x, 32 * 2**group, stride=2 if group else 1)
     writer.linear(writer.mean(x), io.outputs)
     return writer.plan()
-
-
-def _wide(io: IO) -> Plan:
-    return _residual(io, 32, 1)
 
 
 def _depthwise(io: IO) -> Plan:
     """A network most of whose layers work on each channel by itself."""
     writer = PlanWriter(io)
-    x = blocks.conv_norm_relu(writer, writer.image, 32, 3)
+    x = blocks.conv_norm_relu(writer, writer.image, 32, 3, stride=stages.reduction("3x3", io))
     for layer in range(6):
         x = blocks.conv_norm_relu(writer, x, 32, 3, stride=2 if layer in (2, 4) else 1, groups=32)
         x = blocks.conv_norm_relu(writer, x, 32, 1)

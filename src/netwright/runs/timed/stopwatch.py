@@ -61,8 +61,10 @@ class Stopwatch:
         """For people: what is done now, until when, and when all will be over."""
         used = self.used
         until = f", {clock(self.stage_ends - used)} to go" if self.stage_ends else ""
-        end = (datetime.now() + timedelta(seconds=max(0.0, self.left))).strftime("%H:%M")
-        return f"{self.stage}{until}; {clock(used)} of {clock(self.total)} used, all done about {end}"
+        now = datetime.now()
+        end = now + timedelta(seconds=max(0.0, self.left))
+        day = "" if end.date() == now.date() else f" on {end:%B} {end.day}"
+        return f"{self.stage}{until}; {clock(used)} of {clock(self.total)} used, all done about {end:%H:%M}{day}"
 
     def recall(self, folder: Path) -> None:
         """Add the seconds of earlier sessions. Raises StoreError for a note of them that cannot be read."""

@@ -42,16 +42,17 @@ SLOWER, LATER = 1.25, 1.5
 # Steps are those of the reference. What a search finds has two to four times as many in the same time, since most
 # starts of the default space cost so much less.
 ETA: Final = 3  # from rung to rung
-MOST_RUNGS: Final = 4
+MOST_RUNGS: Final = 8  # a week's search: the highest is bound by what a finalist's training takes
 FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
 FIRST_STEPS: Final = 70  # of the reference, below which a rung says nothing
 DIVIDED_STEPS: Final = 150  # on each of several divisions of the images, below which networks come first
 TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
-SOON: Final = 25  # they are made no longer than the search divided by this: many workers bring results as soon as two
+SOON: Final = 25  # but no longer than the search divided by this: many workers bring results as soon as two
+FIRST_PASSES: Final = 30.0  # nor than so many passes of the reference over the images, which say enough
 FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
-MOST_FINALISTS: Final = 4
+MOST_FINALISTS: Final = 4  # fewer where one more would wait for workers alone
 RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
 FINALIST_STEPS: Final = 2_000  # of the reference in a ranking, below which one more finalist is not admitted
 
@@ -65,6 +66,9 @@ LEAST_BATCH: Final = 8
 
 LEAST_STEPS: Final = 200  # of the reference, which a training in full must have
 LEAST_FINAL: Final = 5.0  # seconds of it
+# seconds of a last training, beyond which another seed says more than more of them, if it has `ENOUGH_PASSES` too
+ENOUGH: Final = 1200.0
+MOST_SEEDS: Final = 3
 # of the reference in its last training, which decide how large images may be: `tonight.reference train cifar0to3small`
 # with `--size` and `--start` compares sizes for the networks that a search begins from
 WANTED_STEPS: Final = 1_200
@@ -133,7 +137,8 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     is_divided = given.is_divisible and _is_divided(usable, left, given.workers, step, images, spared)
     search = spared * usable * _search_share(left)
     contest = usable - search
-    lowest = _lowest(search, given.workers, step, is_divided=is_divided)
+    pass_seconds = speed.image_seconds * images
+    lowest = _lowest(search, given.workers, step, pass_seconds, is_divided=is_divided)
     splits = SPLITS if is_divided else 1
     ranking = spared * contest * _ranking_share(left, splits)
     finalists, rank, final = _heats(contest, ranking, given.workers, step, splits)
@@ -154,6 +159,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         contest_seconds=_tenths(contest),
         rank_seconds=_tenths(rank),
         final_seconds=_tenths(final),
+        seeds=seeds_for(final, pass_seconds),
     )
 
 
@@ -198,6 +204,17 @@ def chosen_speed(
     return (divided if divided and is_divisible else largest)[-1]
 
 
+def seeds_for(seconds: float, pass_seconds: float = 0.0) -> int:
+    """How many last trainings of a network, from different seeds, so many seconds for it are divided into.
+
+    Args:
+        seconds: Seconds of all.
+        pass_seconds: Seconds of a pass of the reference over the images; 0: not known, and time alone decides.
+    """
+    most = seconds // max(ENOUGH, ENOUGH_PASSES * pass_seconds)
+    return max(1, min(MOST_SEEDS, int(most)))
+
+
 def probe_seconds(hours: float) -> float:
     """Seconds for which the machine is measured, at most."""
     return min(PROBE, PROBE_SHARE * 3600 * hours)
@@ -228,12 +245,14 @@ def lines(timetable: Timetable) -> Mapping[str, str]:
     rungs = ", ".join(str(rung) for rung in plan.rungs)
     several = f", on {plan.splits} divisions of the images" if plan.splits > 1 else ""
     beside = f", {count} at a time" if count > 1 else ""
+    each = f"{plan.seeds} each " if plan.seeds > 1 else ""
     return {
         "images": f"{plan.side} pixels a side, {plan.batch} a step, {plan.precision}",
         "search": f"{_minutes(plan.search_seconds)}: about {plan.trials} trials of {rungs} s{several}{beside}",
         "ranking": f"{plan.finalists + 1} trainings of {_minutes(plan.rank_seconds)}: the {plan.finalists} best "
         "and the reference",
-        "at last": f"2 trainings of {_minutes(plan.final_seconds)}, of what ships and of the reference; then the test",
+        "at last": f"{2 * plan.seeds} trainings of {_minutes(plan.final_seconds / plan.seeds)}, {each}of what ships "
+        "and of the reference; then the test",
         "in all": f"{_minutes(3600 * plan.hours)}, with an export and a report",
     }
 
@@ -325,6 +344,8 @@ def _finalists(ranking: float, workers: int, step: float, steps: int) -> int:
         each = ranking / math.ceil((count + 1) / workers)
         if each >= max(LEAST_FINAL, steps * step):
             found = count
+    while found > 2 and workers > 1 and math.ceil((found + 1) / workers) > math.ceil(found / workers):
+        found -= 1  # the last one would be trained alone, and double the time of all, or nearly
     return found
 
 
@@ -338,21 +359,23 @@ def _rungs(search: float, rank: float, workers: int, lowest: float) -> tuple[int
     return tuple(sorted({max(1, min(rung, round(search * workers))) for rung in wanted}))
 
 
-def _lowest(search: float, workers: int, step: float, *, is_divided: bool) -> float:
+def _lowest(search: float, workers: int, step: float, pass_seconds: float, *, is_divided: bool) -> float:
     """Seconds of a trial on the lowest rung: more where the search would otherwise have more than enough trials."""
+    splits = SPLITS if is_divided else 1
+    longer = min(search * workers / PLENTY, search / SOON, splits * FIRST_PASSES * pass_seconds)
     least = SPLITS * DIVIDED_STEPS * step if is_divided else FIRST_STEPS * step
     shortest, longest = FIRST_RUNG
-    return min(longest, max(shortest, least, min(search * workers / PLENTY, search / SOON)))
+    return min(longest, max(shortest, least, longer))
 
 
 def _is_divided(usable: float, left: float, workers: int, step: float, images: int, spared: float) -> bool:
     """Whether images are few, and time is enough, for trainings on several divisions of them."""
     search = spared * usable * _search_share(left)
-    lowest = _lowest(search, workers, step, is_divided=True)
+    lowest = _lowest(search, workers, step, 0.0, is_divided=True)
     contest = usable - search
     _, rank, _ = _heats(contest, spared * contest * _ranking_share(left, SPLITS), workers, step, SPLITS)
-    is_time = lowest * FEWEST <= search * workers and rank >= SPLITS * RANKED_STEPS * step
-    return images < RESPLIT_BELOW and is_time
+    is_enough = lowest >= SPLITS * DIVIDED_STEPS * step and rank >= SPLITS * RANKED_STEPS * step
+    return images < RESPLIT_BELOW and is_enough and lowest * FEWEST <= search * workers
 
 
 def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
