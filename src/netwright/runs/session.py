@@ -249,8 +249,8 @@ class Session:
         if front is not None:  # the display asks it
             watchers.insert(0, front)
         elif not keeps and isinstance(parts.evaluator, LeavesState):
-            earlier = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
-            watchers.append(StatesLeft(run.folder / "trials", earlier))
+            finished = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
+            watchers.append(StatesLeft(run.folder / "trials", finished))
         controller = Search(
             parts.space,
             parts.strategy,
