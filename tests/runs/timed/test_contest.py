@@ -134,6 +134,17 @@ def test_a_training_has_the_threads_of_its_heat_else_those_of_the_plan(tmp_path)
         assert (found.executor.options["workers"], found.threads_per_trial) == (1, expected)
 
 
+def test_where_trainings_shared_cards_a_lone_one_does_not_come_to_its_budget(tmp_path):
+    """It may be as many times as fast as the pace says."""
+    run, found = run_with(ROWS, tmp_path / "run"), []
+    heat = Heat("final", (Entrant(Candidate(PLAIN, START, is_reference=True)),), seconds=50.0)
+    for each in ("auto", 4):
+        own = replace(run, executor=Reference("processes", {"workers": 4, "trials_per_gpu": each}))
+        floor = heats.Floor(None, tmp_path / "run", own, building.build_task(own), Times(), time.monotonic() + 99)
+        found.append(heats.timed(floor, heat, {}).budget)
+    assert found == [heats.ROOM * 50 + 1, 4 * heats.ROOM * 50 + 1]
+
+
 def test_with_threads_that_are_twice_as_fast_states_count_for_half_of_their_seconds(tmp_path, monkeypatch):
     run, folder = run_with(ROWS, tmp_path / "run"), tmp_path / "run"
     gains = {"rank": 2.0, "final": 3.0}

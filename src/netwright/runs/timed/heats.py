@@ -115,6 +115,12 @@ class Floor:
         return self.run.workers or 1
 
     @property
+    def on_a_card(self) -> int:
+        """Trainings that share a card in the search, by which its pace is slower than one alone may be."""
+        each = self.run.executor.options.get("trials_per_gpu")
+        return each if isinstance(each, int) else 1
+
+    @property
     def example(self) -> str:
         """What people call an example of the task."""
         return "image" if isinstance(self.task, ClassifiesImages) else "example"
@@ -242,7 +248,7 @@ def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
     if not floor.is_limited:
         return replace(heat, total=alike, budget=max(1, round(heat.gain * alike), math.ceil(most) + 1))
     deadlines = tuple(max(LEAST_SECONDS, alike - had[each]) for each in heat.entrants)
-    budget = math.ceil(most + ROOM * heat.gain * max(deadlines)) + 1
+    budget = math.ceil(most + ROOM * floor.on_a_card * heat.gain * max(deadlines)) + 1
     own = deadlines if len(set(had.values())) > 1 and floor.takes("deadlines") else ()
     return replace(heat, total=alike, budget=budget, deadlines=own)
 

@@ -51,7 +51,7 @@ PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it
 SOON: Final = 25  # but no longer than the search divided by this: many workers bring results as soon as two
 FIRST_PASSES: Final = 30.0  # nor than so many passes of the reference over the images, which say enough
 FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
-TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
+TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps and measurements: building, rows
 MOST_FINALISTS: Final = 4  # fewer where one more would wait for workers alone
 RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
 FINALIST_STEPS: Final = 2_000  # of the reference in a ranking, below which one more finalist is not admitted
@@ -152,7 +152,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         precision=speed.precision,
         pace=speed.pace,
         rungs=rungs,
-        trials=_trials(rungs, search, given.workers),
+        trials=_trials(rungs, search, given.workers, speed.image_seconds * given.valid / 3),
         splits=splits,
         finalists=finalists,
         search_seconds=_tenths(search),
@@ -378,10 +378,10 @@ def _is_divided(usable: float, left: float, workers: int, step: float, images: i
     return images < RESPLIT_BELOW and is_enough and lowest * FEWEST <= search * workers
 
 
-def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
-    """Rows that fit, a third of each rung on the next one."""
+def _trials(rungs: Sequence[int], search: float, workers: int, measuring: float) -> int:
+    """Rows that fit, a third of each rung on the next one; each is measured for so many seconds."""
     counts = [ETA**-rung for rung in range(len(rungs))]
-    cost = sum(share * (rung + TRIAL_EXTRA) for share, rung in zip(counts, rungs, strict=True))
+    cost = sum(share * (rung + TRIAL_EXTRA + measuring) for share, rung in zip(counts, rungs, strict=True))
     return max(1, int(search * workers / cost * sum(counts)))
 
 
