@@ -69,10 +69,16 @@ def pytest_ignore_collect(collection_path):
     return True if place in systems.left_out(sys.platform) else None
 
 
-def pytest_collection_finish():
-    """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What the modules of tests make stays: to look through it for garbage again and again takes a tenth."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -56,7 +56,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 path = pathlib.Path(sys.argv[1])
 while (number := int(path.read_text()) if path.exists() else 0) < 20:
     path.write_text(str(number + 1))
-    time.sleep(0.2)
+    time.sleep(0.1)
 print(number)
 """
 
@@ -73,8 +73,8 @@ def test_what_was_stopped_goes_on_and_what_is_done_is_not_played_again(tmp_path,
         Job(
             "long",
             "",
-            lambda folder: [sys.executable, "-c", COUNTS, str(folder / "n")],
-            7,
+            counts,
+            6,
             is_resumable=True,
             found=str.strip,
         ),
@@ -98,7 +98,7 @@ def test_a_job_that_does_not_listen_is_killed_with_what_it_started(tmp_path, mon
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
         f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid)); time.sleep(60)"
     )
-    found = _play([Job("deaf", "", _python(code), 3)], tmp_path)
+    found = _play([Job("deaf", "", _python(code), 2)], tmp_path)
     assert found["deaf"].state == "cut" and found["deaf"].seconds < 30
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 10

@@ -15,11 +15,10 @@ import safetensors.torch
 from netwright.cli.main import main
 from netwright.core.errors import InvalidGenotype
 from netwright.core.records import IO
-from netwright.export import write as export_write
-from netwright.export.medium import Checked
 from netwright.runs import beforehand, run_folder
 from netwright.runs.run import Run
 from netwright.spaces.hnag import HnagSpace
+from tests.believed import exports
 from tests.tiny_data import cifar, photos
 from tests.verified import VERIFIED
 
@@ -101,13 +100,10 @@ def trained(once, searched):
 
 
 @pytest.fixture
-def believed(monkeypatch):
-    """Exports are written without the proof, a process of seconds: that is the matter of other tests."""
-
-    def check(folder, network, task, medium, *, recorded, **_):
-        return Checked(task.examples("test"), recorded, 0)
-
-    monkeypatch.setattr(export_write, "check", check)
+def believed():
+    """Exports are written without their proof, which `once` has."""
+    with exports():
+        yield
 
 
 def test_a_search_says_what_it_takes_and_what_it_leaves_out(original):
@@ -115,7 +111,7 @@ def test_a_search_says_what_it_takes_and_what_it_leaves_out(original):
     assert "memory: up to about" in original[1]
 
 
-def test_from_images_to_predictions(drawn, searched, tmp_path, capsys):
+def test_from_images_to_predictions(drawn, searched, believed, tmp_path, capsys):
     found = as_json(capsys, "train", searched, "--epochs", "2", "--repeats", "2")
     assert {"params", "test_accuracy_mean", "test_accuracy_sd"} <= set(found)
     labels = [row["label"] for row in found["networks"]]
@@ -233,7 +229,7 @@ def test_what_cannot_be_done_is_said(searched, capsys, words, sentence, tmp_path
 
 def test_an_interrupted_training_goes_on(searched, capsys):
     """SIGKILL in the middle; the same command finishes, with the result of the undisturbed one."""
-    words = ["train", str(searched), "--epochs", "20", "--no-reference", "--evaluator.checkpoint_minutes", "1e-6"]
+    words = ["train", str(searched), "--epochs", "10", "--no-reference", "--evaluator.checkpoint_minutes", "1e-6"]
     code = f"from netwright.cli.main import main\nmain({words!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:

@@ -20,6 +20,7 @@ from netwright.spaces.flat import plugin as flat
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.worker import WorkerContext
+from tests import believed
 
 SPACE = flat(nodes=4, channels=4)
 TASK = digits(train_limit=100)
@@ -96,7 +97,8 @@ def finals(run):
 
 @pytest.fixture(scope="module")
 def out(run, finals):
-    return run.export(run.folder.parent / "out")
+    with believed.exports():
+        return run.export(run.folder.parent / "out")
 
 
 def test_a_search_tunes_and_its_run_file_says_all(run):

@@ -11,6 +11,7 @@ from torch import nn
 from netwright.core import refs, seeds
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.export import programs
 from netwright.export.write import TrainedModel, write
 from netwright.plans import network
 from netwright.training import loop
@@ -49,6 +50,14 @@ def exported(tmp_path_factory):
     model, net = trained(base)
     said = []
     return Exported(write(base / "out", model, say=said.append), model, net, said)
+
+
+@pytest.fixture
+def traced(exported, monkeypatch):
+    """The program of the network, which takes a second to trace, is that of its export."""
+    data = (exported.folder / programs.FILE).read_bytes()
+    monkeypatch.setattr(programs, "program", lambda *_: None)
+    monkeypatch.setattr(programs, "to_bytes", lambda *_: data)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from netwright.core import objectives, refs, run_file
 from netwright.core.finals import Candidate
 from netwright.core.refs import Reference
 from netwright.runs import retraining
+from netwright.runs.run import Run
 from netwright.spaces.nats_size import NatsSize
 from netwright.stores.sqlite import SqliteStore
 from tests.cli.test_bad_input import run
@@ -27,6 +28,14 @@ SMALL = ("--space.channels", "2", "--space.repeats", "1")
 SEARCH = ("--evaluator.epochs", "1", "--evaluator.batch", "8", "--final.epochs", "1", "--trials", "3")
 SEARCH += ("--strategy.population", "2", "--strategy.sample", "2")
 TRAIN = ("--evaluator.steps", "2", "--evaluator.batch", "8", "--no-reference")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_reports():
+    """Which take longer than trainings here, and are looked at elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "report", lambda self: self.folder / "report.html")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from netwright.training.rmsprop import RMSProp
 from netwright.training.settings import StepSettings
 from netwright.worker import WorkerContext
 from netwright.zoo.amoebanet_a import plugin as amoebanet
+from tests.verified import VERIFIED
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -170,7 +171,7 @@ def _trained(evaluator, folder, on_report=lambda step, metrics: True):
     return result.metrics["valid_loss"], (folder / "000001" / checkpoint.WEIGHTS).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["amoebanet-cifar10", "amoebanet-code-imagenet"])
+@pytest.mark.parametrize("name", ["amoebanet-code-imagenet", pytest.param("amoebanet-cifar10", marks=VERIFIED)])
 def test_amoebanet_trains_by_the_recipe_and_survives_a_kill_bit_for_bit(tmp_path, name):
     settings = {option: getattr(_recipe(name), option) for option in refs.options_of(StepSettings)}
     evaluator = _tiny(tmp_path, **{**settings, "accumulate": 2})

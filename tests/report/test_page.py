@@ -26,6 +26,7 @@ from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.macro import REFERENCE
 from netwright.stores.memory import MemoryStore
 from tests.report.test_promotions import SEARCH
+from tests.undrawn import figures
 from tests.verified import VERIFIED
 
 ACCURACY = Objective("valid_accuracy", shown="share")
@@ -110,7 +111,8 @@ def drawn(page):
 @pytest.mark.usefixtures("drawn")
 def test_what_ships_is_drawn_as_it_is_for_the_images_of_the_task(tmp_path):
     found = reported(rows(3))
-    [_] = drawn(write(tmp_path / "a", [found]))[0]
+    with figures():  # of which the title alone is looked at
+        [_] = drawn(write(tmp_path / "a", [found]))[0]
     reference = trained_in_full("plain residual network", trial_id=None, reference=True)
     macro = replace(reference, space=Reference("macro"), genotype=REFERENCE, repetitions=(Repetition(5, 7, 0.9),))
     titles = []
@@ -205,10 +207,10 @@ def with_model(trials):
     ]
 
 
-@pytest.mark.usefixtures("drawn")
 def test_what_a_strategy_noted_of_its_model_is_shown_by_round(tmp_path):
     """Whatever the strategy and its measures are called."""
-    checker = read(write(tmp_path, [reported(with_model(rows(6)))]))
+    with figures(is_drawn=True):
+        checker = read(write(tmp_path, [reported(with_model(rows(6)))]))
     text = " ".join(" ".join(checker.text).split())
     assert "What the strategy learned" in text
     assert "round trials best valid accuracy kendall tau 1 2 0.5040 0.0300 2 2 0.5060 0.0500" in text

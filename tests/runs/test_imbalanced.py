@@ -11,6 +11,7 @@ from rich.console import Console
 import netwright
 from netwright.cli.main import main
 from netwright.runs import run_folder
+from tests import believed
 
 WORDS = "the largest class is 90.00 % of it: no better than naming it always"
 
@@ -53,7 +54,8 @@ def test_the_report_says_so(run):
 
 
 def test_the_export_says_so_and_its_predictions_are_all_alike(run, tmp_path, capsys):
-    out = run.export(tmp_path / "out")
+    with believed.exports():
+        out = run.export(tmp_path / "out")
     assert f"; {WORDS})" in (out / "README.md").read_text()
     assert '"constant_answer": {\n  "test_accuracy": 0.9,' in (out / "metrics.json").read_text()
     capsys.readouterr()

@@ -17,6 +17,7 @@ from netwright.plans import counting, network, source
 from netwright.plans.plan import AUXILIARY, HasPlan
 from netwright.spaces.nao import FAMILIES, SIZES, NaoSpace
 from netwright.testing.spaces import check_space
+from tests.verified import IS_VERIFIED
 
 SPACE = NaoSpace()
 TRIPLES = NaoSpace(genes_per_branch=3)
@@ -68,7 +69,7 @@ def test_settings_keep_the_contract(kind, flavor, skeleton):
 
 
 @given(st.integers(0, 2**32), st.sampled_from(FORMS), st.sampled_from(["pytorch", "tensorflow", "tensorflow-ws"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if IS_VERIFIED else 10, deadline=None)
 def test_source_and_module_are_one_network(seed, form, flavor):
     space = replace(form, flavor=flavor, channels=4, repeats=1, auxiliary=True)
     io = IO(2, 17, 20, 3)

@@ -18,6 +18,7 @@ from netwright.plans import counting, network, source
 from netwright.plans.plan import AUXILIARY, HasPlan, deployed
 from netwright.spaces.nasnet import SETS, NasnetSpace
 from netwright.testing.spaces import check_space
+from tests.verified import IS_VERIFIED
 
 SPACE = NasnetSpace()
 TINY = NasnetSpace(channels=4, repeats=1)
@@ -60,7 +61,7 @@ def test_settings_keep_the_contract(space, io):
 
 
 @given(st.integers(0, 2**32), st.sampled_from(list(SETS)), st.integers(1, 6), st.sampled_from(["cifar", "imagenet"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if IS_VERIFIED else 10, deadline=None)
 def test_source_and_module_are_one_network(seed, operations, combinations, skeleton):
     """Also with all that acts in training only."""
     io = SMALL if skeleton == "cifar" else IO(2, 23, 20, 3)

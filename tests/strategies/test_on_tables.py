@@ -29,7 +29,7 @@ MOBO = pytest.param("mobo", marks=pytest.mark.skipif(not HAS_BOTORCH, reason="pa
 STRATEGIES = [
     MOBO if name == "mobo" else name
     for name in refs.available("strategy")
-    if name != "listed"  # which needs genotypes of the space
+    if name not in ("listed", "auto")  # the one needs genotypes of the space, the other is `predictor`
 ]
 # so that what follows a random start is seen within few trials, and soon
 SMALL = {"initial": 6, "population": 6, "sample": 3, "chain_steps": 40}

@@ -90,7 +90,7 @@ def _assert_close(folders, limit):
 @pytest.mark.parametrize(
     ("options", "is_double"),
     [
-        pytest.param(FANCY, True, id="fancy, double"),
+        pytest.param({**FANCY, "steps": 20}, True, id="fancy, double"),
         pytest.param(PLAIN, False, id="plain", marks=VERIFIED),
         pytest.param(FANCY, False, id="fancy", marks=VERIFIED),
         pytest.param(CONSTANT, False, id="constant", marks=VERIFIED),
@@ -101,7 +101,7 @@ def _assert_close(folders, limit):
 def test_two_processes_do_what_one_does(tmp_path, options, is_double):
     """Batch normalization, drop path, dropout, accumulation and averages included; 1e-6 after 50 steps.
 
-    In double precision much less: what differs is the order of sums.
+    In double precision much less, and after fewer steps too: what differs is the order of sums.
     """
     results = [_evaluated(tmp_path / str(n), {**options, "processes": n}, is_double=is_double) for n in (1, 2)]
     _assert_close([tmp_path / "1", tmp_path / "2"], 1e-12 if is_double else 1e-6)

@@ -10,6 +10,7 @@ from netwright.runs import run_folder
 from netwright.runs.timed import contest, heats
 from netwright.runs.timed import play as playing
 from netwright.worker import WorkerContext
+from tests import believed
 from tests.cli.test_stopping import TWICE, rows, step_of
 from tests.cli.test_train_and_export import run
 from tests.core.test_timetable import PLAN
@@ -57,7 +58,8 @@ def test_a_whole_run_is_repeated_by_its_timetable_bit_for_bit(tmp_path, monkeypa
     words = ["--executor", "inline", "--evaluator.averaging", "0.2", "--json"]
     found = []
     for given, out in (("plan.toml", "one"), ("one/timetable.toml", "two")):
-        code, printed, err = run(capsys, "search", "digits", "--timetable", given, "--out", out, *words)
+        with believed.exports():
+            code, printed, err = run(capsys, "search", "digits", "--timetable", given, "--out", out, *words)
         assert code == 0, err
         facts = json.loads(printed)
         assert err.count(facts["verdict"]) == 1, "said once"
