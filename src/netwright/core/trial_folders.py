@@ -14,6 +14,7 @@ from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Result, Trial
 
 PAGE = 10_000  # rows read from the table at once
+ENDS = "end-*.safetensors"  # states in the folder of a trial that another may continue
 
 
 class Carries(Protocol):

@@ -5,7 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from netwright.core import timetable
+from netwright.core import timetable, trial_folders
 from netwright.runs import run_folder
 from netwright.runs.timed import contest, heats
 from netwright.runs.timed import play as playing
@@ -46,6 +46,9 @@ def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, mon
     assert facts["verdict"][1:].partition("%")[0] in (folder / "report.html").read_text(encoding="utf-8")
     assert json.loads((folder / "result.json").read_text()) == facts
     assert Path(facts["report"]) == folder / "report.html" and (Path(facts["export"]) / "model.py").exists()
+    assert not list(folder.rglob(trial_folders.ENDS)), "nothing goes on from them"
+    code, told, _ = run(capsys, "doctor", folder)
+    assert code == 0, told
 
 
 def test_a_whole_run_is_repeated_by_its_timetable_bit_for_bit(tmp_path, monkeypatch, capsys):

@@ -17,7 +17,6 @@ from netwright.runs import run_folder
 from netwright.runs.checks.finding import Finding, listed
 
 ASIDE: Final = "aside-"  # begins the names of the folders of what a repair set aside
-ENDS: Final = "end-*.safetensors"  # in the folder of a trial that another may continue
 ROUND: Final = re.compile(r"round-(\d{4,9})\.safetensors")
 CHECKPOINT: Final = "training.safetensors"  # where the training of shared weights stands
 WEIGHTS: Final = "weights.safetensors"
@@ -157,7 +156,7 @@ def _is_useless(number: int, path: Path, trials: TrialFolders, run: RunFile) -> 
     if row.status == "failed" or number in trials.continued:
         return True
     is_own = ":" in run.evaluator.name  # then nobody knows what it leaves for a trial to go on from
-    return not is_own and not any(path.glob(ENDS))
+    return not is_own and not any(path.glob(trial_folders.ENDS))
 
 
 def _damage(path: Path) -> str:

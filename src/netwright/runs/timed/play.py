@@ -25,7 +25,7 @@ from netwright.runs import ownership, run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
 from netwright.runs.session import Drained, Session, refuse_other_data, short
-from netwright.runs.timed import beside, probe
+from netwright.runs.timed import beside, probe, states
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.beginning import CheckReference, Measure, Share, begun, reference_of
 from netwright.runs.timed.defaults import Defaults
@@ -270,6 +270,8 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
         "verdict": found.verdict,
     }
     files.write(run.folder / RESULT, (json.dumps(facts) + "\n").encode())
+    if run.settings.keep != "all":
+        states.clear(run.folder)
     _say_outcome(facts, session)
     if place:
         session.say(f"export: {short(place)}")

@@ -1,9 +1,13 @@
-"""States that trainings of a contest go on from, gathered in a folder of the run: those that earlier trainings left."""
+"""States that trainings of a contest go on from, gathered in a folder of the run: those that earlier trainings left.
+
+Most of a run's disk space is theirs. Once it is over nothing goes on from them, and they are removed.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +78,20 @@ def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[st
                 point = Point(metrics[STEPS_DONE], metrics[metric])
                 found.setdefault(row.key, {})[float(row.proposal.budget or 0)] = point
     return found
+
+
+def clear(folder: Path) -> None:
+    """Remove the states of a run that is over, but those of trials that its search was at when its time was over."""
+    with closing(run_folder.open_table(folder, "read")) as store:
+        waiting = {number for row in store.unfinished() for number in (row.id, row.proposal.continues)}
+    kept = {trial_folders.folder_of(folder / "trials", number) for number in waiting if number is not None}
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    for run in (folder, *run_folder.trainings(folder)):
+        for place in {state.parent for state in (run / "trials").glob(f"*/{trial_folders.ENDS}")} - kept:
+            for state in place.glob(trial_folders.ENDS):
+                state.unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something else
+                place.rmdir()
 
 
 def gather(folder: Path, heat: str, begun: Mapping[str, Path]) -> None:
