@@ -32,6 +32,7 @@ from netwright.core.protocols import (
     Observed,
     Observer,
     Prepares,
+    PromotesBest,
     Store,
     Task,
     Watcher,
@@ -248,9 +249,9 @@ class Session:
         watchers: list[Watcher] = [display, own, *([self.observing] if is_observed else [])]
         if front is not None:  # the display asks it
             watchers.insert(0, front)
-        elif not keeps and isinstance(parts.evaluator, LeavesState):
+        elif not keeps and isinstance(parts.evaluator, LeavesState) and isinstance(parts.strategy, PromotesBest):
             finished = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
-            watchers.append(StatesLeft(run.folder / "trials", finished))
+            watchers.append(StatesLeft(run.folder / "trials", parts.strategy.promoted_share, finished))
         controller = Search(
             parts.space,
             parts.strategy,

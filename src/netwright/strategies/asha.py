@@ -6,8 +6,8 @@ there is none it measures a fresh sample on the lowest rung. Nobody ever waits, 
 arrivals would have prevented.
 
 A promotion continues the trial from its checkpoint: the training evaluator needs `horizon` for that, the largest
-budget. Checkpoints of trials that were not promoted stay in the run's folder. A failed trial counts as the worst of its
-rung.
+budget. Checkpoints of trials that were not promoted stay in the run's folder, but those of trials far from the best. A
+failed trial counts as the worst of its rung.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Asha:
     def largest_budget(self) -> int:
         """Budget of the highest rung."""
         return self._halving.budgets[-1]
+
+    @property
+    def promoted_share(self) -> float:
+        """The best 1 / eta of each rung are promoted."""
+        return 1 / self.eta
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """A promotion, else a fresh sample; None: no network is new, and none may be promoted."""

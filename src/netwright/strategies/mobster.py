@@ -106,6 +106,11 @@ class Mobster:
         """Budget of the highest rung."""
         return self._halving.budgets[-1]
 
+    @property
+    def promoted_share(self) -> float:
+        """The best 1 / eta of each rung are promoted."""
+        return 1 / self.eta
+
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """A promotion, else a fresh network; None: no network is new, and none may be promoted."""
         rising = {trial.proposal.continues for trial in pending}

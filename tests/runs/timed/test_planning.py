@@ -74,6 +74,66 @@ def test_a_short_run_on_many_cores_has_its_first_result_as_soon_as_on_two(hours,
     assert 17 + plans.probe_seconds(hours) + 5 + plan.rungs[0] / plan.splits <= 60
 
 
+@pytest.mark.parametrize("workers", [1, 2, 4, 16])
+@pytest.mark.parametrize("hours", [4, 24, 168])
+def test_a_long_search_has_rungs_up_to_what_finalists_are_trained_for(hours, workers):
+    plan = planned(Circumstances(hours, 60.0, workers, 1, 40_000, 10_000), 1e-3)
+    most = min(plan.rank_seconds, plan.search_seconds / plans.LONGEST, plan.search_seconds * workers / plans.TOPMOST)
+    assert most / plans.ETA - 1 <= plan.rungs[-1] <= most + 1
+    assert plan.rungs[0] <= plans.FIRST_RUNG[1]
+    passes = plan.final_seconds / (plan.seeds * 1e-3 * 50_000)
+    assert plan.seeds == 1 or passes >= plans.ENOUGH_PASSES
+    waves = [math.ceil((plan.finalists + more) / workers) for more in (0, 1)]
+    assert workers == 1 or plan.finalists <= 2 or waves[0] == waves[1], "nobody is trained while others wait"
+    told = plans.lines(plan)["at last"]
+    assert told.startswith(f"{2 * plan.seeds} trainings of ") and ("each" in told) == (plan.seeds > 1)
+
+
+def test_a_trial_of_the_lowest_rung_has_no_more_passes_than_say_enough():
+    fast = planned(Circumstances(24, 60.0, 1, 1, 40_000, 10_000), 1e-5)
+    assert fast.rungs[0] == round(plans.FIRST_PASSES * 1e-5 * 50_000) < plans.FIRST_RUNG[1]
+
+
+STEPS = {24: 0.057, 32: 0.101, 40: 0.045, 48: 0.061, 64: 0.103, 96: 0.072, 128: 0.122}  # of the plain network, by side
+
+
+def _at(*sides, slower=1.0):
+    return [speed(slower * STEPS[side] / 64, side) for side in sides]
+
+
+def test_where_no_size_leaves_enough_steps_the_cheapest_is_taken_which_need_not_be_the_smallest():
+    chosen = plans.chosen_speed(_at(32, 48, 64, slower=20), 0.25, 1, 40_000, 10_000)
+    assert chosen.side == 48
+    assert plans.chosen_speed(_at(24, 48, 64, slower=20), 0.25, 1, 40_000, 10_000).side == 48, "as good as the cheapest"
+
+
+def test_images_are_one_size_smaller_for_several_divisions_and_no_more():
+    """Where the next smaller size does not fit, the largest is taken."""
+    sides = _at(24, 48, 64, 96, slower=1.7)
+    assert plans.chosen_speed(sides, 0.1, 8, 480, 120).side == 96
+    assert plans.chosen_speed(sides[:2] + sides[3:], 0.1, 8, 480, 120).side == 48
+
+
+@pytest.mark.parametrize("hours", [0.5, 2, 168])
+def test_slow_cores_divide_few_images_too_where_there_is_time(hours):
+    plan = planned(Circumstances(hours, 30.0, 2, 1, 1600, 400), 1.5 * STEPS[32] / 64)
+    assert plan.splits == 3 and plan.rungs[0] >= plans.SPLITS * plans.DIVIDED_STEPS * 1.5 * STEPS[32] - 1
+
+
+@pytest.mark.parametrize("hours", [0.05, 0.25, 1, 168])
+@pytest.mark.parametrize("workers", [1, 2, 8, 64])
+def test_trials_end_within_the_search_however_many_workers_there_are(hours, workers):
+    plan = planned(Circumstances(hours, 5.0, workers, 1, 1600, 400), 0.02 / 64)
+    assert plan.rungs[-1] <= max(1, plan.search_seconds / plans.LONGEST + 0.5)
+
+
+@pytest.mark.parametrize(("workers", "last"), [(1, "66.7 min"), (2, "2.22 h"), (4, "3.33 h"), (8, "6.67 h")])
+def test_the_plan_says_how_long_each_of_several_last_trainings_is(workers, last):
+    plan = planned(Circumstances(24, 5.0, workers, 1, 1600, 400), 1e-5)
+    plan = replace(plan, final_seconds=12_000.0 * (1 if workers == 1 else 2), seeds=3)
+    assert f"6 trainings of {last}, 3 each of what ships" in plans.lines(plan)["at last"]
+
+
 @given(circumstances(), IMAGE_SECONDS, st.floats(1, 20))
 def test_more_hours_give_more_of_everything_that_counts(given, image_seconds, factor):
     plan = planned(given, image_seconds)
@@ -260,6 +320,6 @@ def test_where_validation_images_were_given_they_stay_apart_however_few_there_ar
     free = Circumstances(0.5, 10.0, 2, 1, 1200, 300)
     given = replace(free, is_divisible=False)
     assert (planned(free, step).splits, planned(given, step).splits) == (3, 1)
-    speeds = [speed(side**2 * 3e-7, side) for side in (24, 32, 48, 64, 96)]
+    speeds = [speed(side**2 * 7e-7, side) for side in (24, 32, 48, 64, 96)]
     sides = [plans.chosen_speed(speeds, 0.5, 2, 1200, 300, is_divisible=each).side for each in (True, False)]
     assert sides[0] < sides[1], "nor are they smaller for divisions that there are not"

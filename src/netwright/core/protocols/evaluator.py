@@ -201,7 +201,10 @@ class LeavesState(Protocol):
     """Capability of an evaluator: a trial may leave in its folder the state from which another trial continues it."""
 
     def leaves_state(self, trial: Trial) -> bool:
-        """Whether this trial leaves one; its folder then stays until a trial that continues it has finished."""
+        """Whether this trial leaves one; its folder then stays until a trial that continues it has finished.
+
+        That of a trial which is far from the best is removed before, where the strategy is `PromotesBest`.
+        """
 
 
 @runtime_checkable

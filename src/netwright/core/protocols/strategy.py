@@ -96,6 +96,15 @@ class SamplesAtRandom(Protocol):
 
 
 @runtime_checkable
+class PromotesBest(Protocol):
+    """Capability of a strategy: of the trials of each budget, a part is ever continued, which are the best."""
+
+    @property
+    def promoted_share(self) -> float:
+        """That part, as a share."""
+
+
+@runtime_checkable
 class NamesBudgets(Protocol):
     """Capability of a strategy: its proposals name budgets."""
 

@@ -43,12 +43,15 @@ SLOWER, LATER = 1.25, 1.5
 # starts of the default space cost so much less.
 ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 8  # a week's search: the highest is bound by what a finalist's training takes
-FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
+# seconds of a training on the lowest rung, at least and at most: there is a result within a minute. Trials on several
+# divisions have so many on each
+FIRST_RUNG: Final = (4.0, 40.0)
 FIRST_STEPS: Final = 70  # of the reference, below which a rung says nothing
 DIVIDED_STEPS: Final = 150  # on each of several divisions of the images, below which networks come first
 TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
 SOON: Final = 25  # but no longer than the search divided by this: many workers bring results as soon as two
+LONGEST: Final = 2  # the part of the search that a trial takes at most, or it would hardly end within
 FIRST_PASSES: Final = 30.0  # nor than so many passes of the reference over the images, which say enough
 FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps and measurements: building, rows
@@ -73,6 +76,7 @@ MOST_SEEDS: Final = 3
 # with `--size` and `--start` compares sizes for the networks that a search begins from
 WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
+ALIKE: Final = 1.1  # times the seconds of the cheapest size, that are as good where no size leaves enough steps
 
 
 @dataclass(frozen=True)
@@ -192,9 +196,12 @@ def chosen_speed(
         for speed in fastest
         if speed.image_seconds * wanted <= seconds and speed.image_seconds * batch * FIRST_STEPS <= first
     ]
-    if not fitting:
-        return min(fastest, key=_side)
-    largest = sorted(fitting, key=_side)[-2:]
+    if not fitting:  # larger images may cost less: the stem of a network makes them smaller
+        least = min(map(_image_seconds, fastest))
+        return max((speed for speed in fastest if speed.image_seconds <= ALIKE * least), key=_side)
+    sides = sorted(fastest, key=_side)
+    place = sides.index(max(fitting, key=_side))
+    largest = [speed for speed in sides[max(0, place - 1) : place + 1] if speed in fitting]
 
     def is_divided(speed: Speed) -> bool:
         spared = _spared(usable / (speed.image_seconds * images))
@@ -242,6 +249,7 @@ def lines(timetable: Timetable) -> Mapping[str, str]:
     """The timetable for people: what there is to know by name."""
     plan = timetable
     count = plan.workers
+    last = plan.final_seconds * math.ceil(2 / count) / math.ceil(2 * plan.seeds / count)
     rungs = ", ".join(str(rung) for rung in plan.rungs)
     several = f", on {plan.splits} divisions of the images" if plan.splits > 1 else ""
     beside = f", {count} at a time" if count > 1 else ""
@@ -251,7 +259,7 @@ def lines(timetable: Timetable) -> Mapping[str, str]:
         "search": f"{_minutes(plan.search_seconds)}: about {plan.trials} trials of {rungs} s{several}{beside}",
         "ranking": f"{plan.finalists + 1} trainings of {_minutes(plan.rank_seconds)}: the {plan.finalists} best "
         "and the reference",
-        "at last": f"{2 * plan.seeds} trainings of {_minutes(plan.final_seconds / plan.seeds)}, {each}of what ships "
+        "at last": f"{2 * plan.seeds} trainings of {_minutes(last)}, {each}of what ships "
         "and of the reference; then the test",
         "in all": f"{_minutes(3600 * plan.hours)}, with an export and a report",
     }
@@ -351,12 +359,12 @@ def _finalists(ranking: float, workers: int, step: float, steps: int) -> int:
 
 def _rungs(search: float, rank: float, workers: int, lowest: float) -> tuple[int, ...]:
     """Budgets in seconds: from a rung that says something, as far as a finalist's training and a part of the search."""
-    highest = min(rank, search * workers / TOPMOST)
+    highest = min(rank, search / LONGEST, search * workers / TOPMOST)
     count = 1
     while count < MOST_RUNGS and lowest * ETA**count <= highest:
         count += 1
     wanted = [round(lowest * ETA**rung) for rung in range(count)]
-    return tuple(sorted({max(1, min(rung, round(search * workers))) for rung in wanted}))
+    return tuple(sorted({max(1, min(rung, round(search / LONGEST))) for rung in wanted}))
 
 
 def _lowest(search: float, workers: int, step: float, pass_seconds: float, *, is_divided: bool) -> float:
@@ -365,7 +373,7 @@ def _lowest(search: float, workers: int, step: float, pass_seconds: float, *, is
     longer = min(search * workers / PLENTY, search / SOON, splits * FIRST_PASSES * pass_seconds)
     least = SPLITS * DIVIDED_STEPS * step if is_divided else FIRST_STEPS * step
     shortest, longest = FIRST_RUNG
-    return min(longest, max(shortest, least, longer))
+    return min(splits * longest, max(shortest, least, longer))
 
 
 def _is_divided(usable: float, left: float, workers: int, step: float, images: int, spared: float) -> bool:
@@ -375,7 +383,8 @@ def _is_divided(usable: float, left: float, workers: int, step: float, images: i
     contest = usable - search
     _, rank, _ = _heats(contest, spared * contest * _ranking_share(left, SPLITS), workers, step, SPLITS)
     is_enough = lowest >= SPLITS * DIVIDED_STEPS * step and rank >= SPLITS * RANKED_STEPS * step
-    return images < RESPLIT_BELOW and is_enough and lowest * FEWEST <= search * workers
+    is_time = lowest * FEWEST <= search * workers and lowest * LONGEST <= search
+    return images < RESPLIT_BELOW and is_enough and is_time
 
 
 def _trials(rungs: Sequence[int], search: float, workers: int, measuring: float) -> int:
