@@ -43,7 +43,21 @@ def test_those_that_may_be_promoted_and_some_more_stay_and_the_best_few(tmp_path
     for number in range(28, 31):
         left.told(finished(number, float(number)))
     there = [int(each.name) for each in sorted(tmp_path.iterdir())]
-    assert there == [11, *range(13, 31)], "the state that a promotion goes on from stays"
+    assert there == [*range(11, 31)], "the state that a promotion goes on from stays, though it is among the worst"
+
+
+@pytest.mark.usefixtures("_few")
+def test_failed_trials_count_and_what_waits_when_a_search_is_gone_on_with_keeps_its_state(tmp_path):
+    for number in range(1, 11):
+        trial_folders.folder_of(tmp_path, number).mkdir()
+    waiting = replace(finished(11, None), proposal=Proposal((1,), budget=3, continues=1))
+    trials = [finished(number, float(number)) for number in range(1, 9)]
+    StatesLeft(tmp_path, 1 / 3, trials, [waiting])
+    assert [int(each.name) for each in sorted(tmp_path.iterdir())] == [1, *range(5, 11)]
+    trial_folders.folder_of(tmp_path, 3).mkdir()
+    failed = [finished(number, None) for number in range(20, 24)]
+    StatesLeft(tmp_path, 1 / 3, [*failed, *trials])
+    assert [int(each.name) for each in sorted(tmp_path.iterdir())] == [3, *range(5, 11)]
 
 
 @pytest.mark.usefixtures("_few")

@@ -251,7 +251,8 @@ class Session:
             watchers.insert(0, front)
         elif not keeps and isinstance(parts.evaluator, LeavesState) and isinstance(parts.strategy, PromotesBest):
             finished = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
-            watchers.append(StatesLeft(run.folder / "trials", parts.strategy.promoted_share, finished))
+            place, share = run.folder / "trials", parts.strategy.promoted_share
+            watchers.append(StatesLeft(place, share, finished, store.unfinished()))
         controller = Search(
             parts.space,
             parts.strategy,

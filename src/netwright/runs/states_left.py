@@ -26,14 +26,19 @@ class StatesLeft:
     Args:
         trials_folder: Folder of the trial folders.
         share: Share of the trials of a budget that are promoted.
-        earlier: Finished trials with scores, in order of finishing.
+        earlier: Finished trials, in order of finishing.
+        waiting: Trials that are not finished.
     """
 
-    def __init__(self, trials_folder: Path, share: float, earlier: Iterable[Trial] = ()) -> None:
+    def __init__(
+        self, trials_folder: Path, share: float, earlier: Iterable[Trial] = (), waiting: Iterable[Trial] = ()
+    ) -> None:
         self._folder, self._share = trials_folder, min(1.0, MARGIN * share)
         self._awaited: set[int] = set()  # trials that a trial under way goes on from, which removes them itself
         self._kept: dict[int, list[tuple[float, int]]] = {}  # by budget, the best first
         self._told: dict[int, int] = {}
+        for trial in waiting:
+            self.asked(trial)
         for trial in earlier:
             self.told(trial)
 
@@ -45,10 +50,12 @@ class StatesLeft:
     def told(self, trial: Trial) -> None:
         """Take in a finished trial, and remove what the worst of its budget have left."""
         budget = trial.proposal.budget
-        if trial.scores is None or budget is None:
+        if budget is None:
+            return
+        self._told[budget] = self._told.get(budget, 0) + 1
+        if trial.scores is None:
             return
         kept = self._kept.setdefault(budget, [])
-        self._told[budget] = self._told.get(budget, 0) + 1
         insort(kept, (-trial.scores[0], trial.id))
         while len(kept) > max(LEAST, self._share * self._told[budget]):
             _, worst = kept.pop()

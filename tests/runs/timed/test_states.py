@@ -26,5 +26,25 @@ def test_only_states_that_a_trial_waits_for_stay(tmp_path):
         "000002/end-0.safetensors"
     ]
     assert sorted(path.name for path in trials.iterdir()) == ["000002", "000003", trial_folders.name_of(waiting)]
-    assert [path.name for path in own.iterdir()] == ["mine.txt"] and not (folder / "begin").exists()
+    assert [path.name for path in own.iterdir()] == ["mine.txt"]
+    assert not [path for path in (folder / "begin").rglob("*") if path.is_file()]
     states.clear(folder)
+
+
+def test_what_lies_behind_links_stays(tmp_path):
+    folder = tmp_path / "run"
+    played(run_with(ROWS, folder), folder)
+    for place in (trial_folders.folder_of(folder / "trials", 4), run_folder.trainings(folder)[0]):
+        place.rename(tmp_path / place.name)
+        place.symlink_to(tmp_path / place.name)
+    states.clear(folder)
+    found = {path.parent.name for path in tmp_path.rglob(trial_folders.ENDS)}
+    assert "000004" in found and len(found) > 1
+
+
+def test_a_run_is_over_though_its_table_is_damaged(tmp_path):
+    folder = tmp_path / "run"
+    run_with(ROWS, folder)
+    (folder / "trials.sqlite").write_bytes(b"no table")
+    states.clear(folder)
+    assert list(folder.rglob(trial_folders.ENDS))

@@ -97,7 +97,10 @@ class SamplesAtRandom(Protocol):
 
 @runtime_checkable
 class PromotesBest(Protocol):
-    """Capability of a strategy: of the trials of each budget, a part is ever continued, which are the best."""
+    """Capability of a strategy: of the trials of each budget, a part is ever continued, which are the best.
+
+    A class that inherits it and continues others too must state 1, or what those left is removed before.
+    """
 
     @property
     def promoted_share(self) -> float:

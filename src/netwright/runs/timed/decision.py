@@ -120,11 +120,9 @@ def _longer(floor: Floor, entrants: Sequence[Entrant], ranking: float) -> dict[E
     both = [len(own) for own in heats.sets([*searched[:1], *rival])]
     room = floor.timetable.final_seconds * heats.waves(both, floor.workers)
     before = ranking / (floor.option("splits") or 1)  # of one division, of which the last training goes on
-    played = next((each.repeats for each in floor.repeats if each.name == "final"), 0)
     found = {}
     for entrant in entrants:
-        others = [each for each in rival if each != entrant]
-        repeats, seconds = heats.last_seconds(floor, [entrant, *others], room, played)
+        repeats, seconds = heats.last_seconds(floor, [entrant, *(each for each in rival if each != entrant)], room)
         goes_on = floor.takes("begin") and repeats == 1
         found[entrant] = (seconds + before * goes_on) / before
     return found

@@ -269,9 +269,8 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
         "report": str(report),
         "verdict": found.verdict,
     }
+    states.clear(run.folder)
     files.write(run.folder / RESULT, (json.dumps(facts) + "\n").encode())
-    if run.settings.keep != "all":
-        states.clear(run.folder)
     _say_outcome(facts, session)
     if place:
         session.say(f"export: {short(place)}")

@@ -5,13 +5,13 @@ Most of a run's disk space is theirs. Once it is over nothing goes on from them,
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from netwright.core import trial_folders
+from netwright.core.errors import StoreError
 from netwright.core.records import STEPS_DONE
 from netwright.runs import run_folder
 from netwright.training import distillation, promotion
@@ -81,17 +81,32 @@ def points_of_search(folder: Path, keys: frozenset[str], metric: str) -> dict[st
 
 
 def clear(folder: Path) -> None:
-    """Remove the states of a run that is over, but those of trials that its search was at when its time was over."""
-    with closing(run_folder.open_table(folder, "read")) as store:
+    """Remove the states of a run that is over, but those of trials that its search was at when its time was over.
+
+    What cannot be read or removed stays: the run is over all the same. Folders of heats stay too, so that a training
+    which somebody takes away is made again, from its beginning.
+    """
+    with suppress(StoreError), closing(run_folder.open_table(folder, "inspect")) as store:
         waiting = {number for row in store.unfinished() for number in (row.id, row.proposal.continues)}
-    kept = {trial_folders.folder_of(folder / "trials", number) for number in waiting if number is not None}
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    for run in (folder, *run_folder.trainings(folder)):
-        for place in {state.parent for state in (run / "trials").glob(f"*/{trial_folders.ENDS}")} - kept:
-            for state in place.glob(trial_folders.ENDS):
-                state.unlink(missing_ok=True)
-            with suppress(OSError):  # it holds something else
-                place.rmdir()
+        kept = {trial_folders.folder_of(folder / "trials", number) for number in waiting if number is not None}
+        places = set((folder / FOLDER).glob("*"))
+        for run in (folder, *run_folder.trainings(folder)):
+            places |= {state.parent for state in (run / "trials").glob(f"*/{trial_folders.ENDS}")} - kept
+        for place in places:
+            _emptied(place, folder)
+
+
+def _emptied(place: Path, folder: Path) -> None:
+    """Remove the states in a folder, and the folder of a trial where it holds nothing else; behind no link."""
+    is_of_heat = place.parent.name == FOLDER
+    if any(each.is_symlink() for each in (place, place.parent.parent) if each != folder):
+        return
+    for state in place.glob("*.safetensors" if is_of_heat else trial_folders.ENDS):
+        with suppress(OSError):
+            state.unlink()
+    if not is_of_heat:
+        with suppress(OSError):
+            place.rmdir()
 
 
 def gather(folder: Path, heat: str, begun: Mapping[str, Path]) -> None:
