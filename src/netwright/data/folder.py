@@ -46,7 +46,7 @@ class FolderImages:
 
     def content(self, positions: np.ndarray, /) -> Sequence[int]:
         """Size of every file, in bytes."""
-        return [self._state(p)[0] for p in positions.tolist()]
+        return [(self._states.get(p) or self._state(p))[0] for p in positions.tolist()]
 
     def images(self, positions: np.ndarray) -> Iterator[Path]:
         """Paths of the files at these positions."""
@@ -54,15 +54,14 @@ class FolderImages:
 
     def _state(self, position: int) -> tuple[int, int]:
         """Size in bytes and time of change; zeros for a file that is gone, which decoding will report."""
-        if position not in self._states:
-            try:
-                state = os.stat(self.root / self.names[position])
-                self._states[position] = state.st_size, state.st_mtime_ns
-            except OSError:
-                self._states[position] = 0, 0
+        try:
+            state = os.stat(self.root / self.names[position])
+            self._states[position] = state.st_size, state.st_mtime_ns
+        except OSError:
+            self._states[position] = 0, 0
         return self._states[position]
 
     @cached_property
     def _states(self) -> dict[int, tuple[int, int]]:
-        """Size and time of change of files by position, as far as they were asked for; network disks are slow."""
+        """What `_state` said last: the images that are in use were opened by it, and network disks are slow."""
         return {}
