@@ -246,7 +246,7 @@ def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
     most = max(state.most if state else 0.0 for state in found)
     alike = total(heat.seconds, [[had[each] for each in own] for own in sets(heat.entrants)], floor.workers)
     if not floor.is_limited:
-        return replace(heat, total=alike, budget=max(1, round(heat.gain * alike), math.ceil(most) + 1))
+        return replace(heat, total=alike, budget=max(1, round(alike), math.ceil(most) + 1))
     deadlines = tuple(max(LEAST_SECONDS, alike - had[each]) for each in heat.entrants)
     budget = math.ceil(most + ROOM * floor.on_a_card * heat.gain * max(deadlines)) + 1
     own = deadlines if len(set(had.values())) > 1 and floor.takes("deadlines") else ()
