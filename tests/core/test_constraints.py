@@ -193,3 +193,34 @@ def test_says_the_smallest_latency_that_was_seen():
 def test_a_latency_that_nobody_estimates_is_refused():
     with pytest.raises(BadRunFile, match="latency_ms cannot be a constraint here; give it to a search with --trials"):
         constrain(TOY, ANY, ("latency_ms <= 1",))
+
+
+class Shrinking(ToySpace):
+    """A toy that begins from its largest and a middle network, and knows smaller ones."""
+
+    def starts(self):
+        return ((9, 9, 9, 9), (1, 1, 1, 1))
+
+    def smaller(self, genotype):
+        return ((value,) * 4 for value in range(genotype[0] - 1, -1, -1))
+
+
+def test_a_start_that_does_not_fit_gives_way_to_the_first_smaller_network_that_does():
+    assert constrain(Shrinking(), ANY, ("params <= 36",)).starts() == ((9,) * 4, (1,) * 4)
+    assert constrain(Shrinking(), ANY, ("params <= 20",)).starts() == ((5,) * 4, (1,) * 4)
+    assert constrain(Shrinking(), ANY, ("params <= 5",)).starts() == ((1,) * 4,), "no network twice"
+    assert constrain(Shrinking(), ANY, ("params >= 4", "params <= 8")).starts() == ((2,) * 4, (1,) * 4)
+    assert constrain(Shrinking(), ANY, ("params > 36",)).starts() == ()
+
+
+def test_the_latency_of_a_start_is_estimated_once_and_not_of_all_that_are_smaller():
+    class Counting:
+        asked = 0
+
+        def latency_ms(self, space, genotype):
+            Counting.asked += 1
+            return float(sum(genotype))
+
+    space = Constrained(Shrinking(), ANY, (parse("params <= 20"), parse("latency_ms <= 4")), Counting())
+    assert space.starts() == ((1,) * 4,)
+    assert Counting.asked == 2

@@ -1,5 +1,7 @@
 """The default space for images: its starts, its genes, its networks."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from netwright.cells import stages
+from netwright.cells.stages import Stage
 from netwright.core import genes, seeds
 from netwright.core.constraints import constrain
 from netwright.core.errors import InvalidGenotype
@@ -183,14 +186,33 @@ def test_a_stage_without_blocks_is_a_convolution():
     assert {stage.block for stage in staged(grown).stages} == {"additive"}
 
 
-def test_constraints_and_settings_keep_the_starts_that_fit():
+def test_constraints_and_settings_keep_the_starts_that_fit_and_smaller_networks_for_the_others():
     bounded = starts_of(constrain(SPACE, CIFAR, ("params <= 50000",)))
-    assert len(bounded) >= 3
-    assert bounded == tuple(start for start in STARTS if SPACE.count(start, CIFAR).params <= 50_000)
+    assert len(bounded) >= 8
+    assert len({SPACE.key(start) for start in bounded}) == len(bounded)
+    assert {start for start in STARTS if SPACE.count(start, CIFAR).params <= 50_000} < set(bounded)
+    for start in bounded:
+        SPACE.check(start)
+        assert SPACE.count(start, CIFAR).params <= 50_000
+    assert staged(bounded[0]).stages == tuple(Stage("residual", 1, width) for width in (16, 32, 32))
+    assert staged(bounded[2]).stages == tuple(Stage("convolution", n, 32) for n in (0, 1, 1))  # see docs/spaces.md
     assert starts_of(constrain(SPACE, CIFAR, ("params <= 10",))) == ()
     tuned = Tuned(SPACE, (Setting("lr", 0.1, low=0.01, high=1.0, log=True),))
     assert starts_of(tuned) == tuple((*start, -1.0) for start in STARTS)
-    assert len(starts_of(constrain(tuned, CIFAR, ("params <= 50000",)))) == len(bounded)
+    assert starts_of(constrain(tuned, CIFAR, ("params <= 50000",))) == tuple((*start, -1.0) for start in bounded)
+
+
+@given(genotypes)
+@settings(max_examples=40, deadline=None)
+def test_smaller_networks_have_the_same_kinds_of_blocks_and_cost_less(genotype):
+    given_one = settled(genotype)
+    whole = SPACE.count(given_one, CIFAR)
+    for smaller in islice(SPACE.smaller(genotype), 60):
+        assert smaller == settled(smaller)
+        found, own = staged(smaller), SPACE.count(smaller, CIFAR)
+        assert own.params <= whole.params and own.multiply_adds <= whole.multiply_adds
+        kinds = ({stage.block for stage in each.stages if stage.depth} for each in (found, staged(given_one)))
+        assert set.issubset(*kinds)
 
 
 @given(genotypes)

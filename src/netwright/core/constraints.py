@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from netwright.core.errors import BadReference, BadRunFile, InfeasibleConstraint, InvalidGenotype
 from netwright.core.genes import Gene
 from netwright.core.latency import LATENCY, EstimatesLatency
-from netwright.core.protocols import SearchSpace, starts_of
+from netwright.core.protocols import SearchSpace, smaller_of, starts_of
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 
 if TYPE_CHECKING:
@@ -129,19 +130,27 @@ class Constrained:
             raise InvalidGenotype(f"the network has {found} {missed.metric}; the run asks {missed}")
 
     def starts(self) -> tuple[Genotype, ...]:
-        """The starts of the space within that fit, in their order; () where it has none."""
+        """The starts of the space within, in their order, those that do not fit as smaller networks that do."""
         return self._fitting
 
     @cached_property
     def _fitting(self) -> tuple[Genotype, ...]:  # asked for with each proposal, counted once
-        return tuple(genotype for genotype in starts_of(self.space) if self._fits(genotype))
+        found: dict[str, Genotype] = {}
+        for start in starts_of(self.space):
+            versions = chain((start,), smaller_of(self.space, start))
+            counted = next(((each, seen) for each in versions if (seen := self._counted(each))), None)
+            if counted and self._missed(*counted) is None:  # an estimate of the latency is dear, and made once
+                found.setdefault(self.space.key(counted[0]), counted[0])
+        return tuple(found.values())
 
-    def _fits(self, genotype: Genotype) -> bool:
+    def _counted(self, genotype: Genotype) -> _Seen | None:
+        """The counts of a network that are within all bounds on counts; None: they are not."""
         try:
-            counts = self.space.count(genotype, self.io)
+            seen = _Seen(self.space.count(genotype, self.io))
         except InvalidGenotype:  # no such network for these inputs
-            return False
-        return self._missed(genotype, _Seen(counts)) is None
+            return None
+        bounds = (constraint for constraint in self.constraints if constraint.is_counted)
+        return seen if all(bound.admits(seen.value(bound)) for bound in bounds) else None
 
     def _missed(self, genotype: Genotype, seen: _Seen) -> Constraint | None:
         """The first constraint that does not hold, counts first; None: all do. Notes the latency where it is asked."""

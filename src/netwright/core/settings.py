@@ -354,6 +354,11 @@ class Adapted:
         """The networks that are known to work, trained as usual."""
         return tuple(self.tuned.with_defaults(network) for network in self.found.starts())
 
+    def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Smaller networks like that one, trained the same way."""
+        network = self.tuned.network(genotype)
+        return ((*found, *genotype[len(network) :]) for found in self.found.smaller(network))
+
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Another genotype of the same network, trained the same way."""
         network = self.tuned.network(genotype)

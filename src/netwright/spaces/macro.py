@@ -11,9 +11,10 @@ A training step of any network of the space takes less than a gigabyte at 64 x 6
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -126,6 +127,23 @@ class MacroSpace:
     def starts(self) -> tuple[Genotype, ...]:
         """Networks that are known to work: plain residual ones, and such whose stages begin with a transition."""
         return STARTS
+
+    def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Networks of the same kind of blocks with fewer parameters and multiply-adds.
+
+        The width of the stem goes last, as it is what stays of a network that has to be small: at each width, the first
+        stages lose a block, one after another, and with each number of blocks the last stages become narrower. Measured
+        on 4,000 images of four classes of CIFAR-10 within 50,000 parameters: see docs/spaces.md.
+        """
+        given = settled(genotype)
+        least = int(_option(given, _POOLING) != TRANSITION)  # elsewhere a stage without blocks is a costly convolution
+        depths, bounds = given[_DEPTH : _DEPTH + int(given[_STAGES])], range(int(given[_WIDEST]), len(WIDEST))
+        for width, lost, bound in product(range(int(given[_WIDTH]), 0, -1), range(len(depths) + 1), bounds):
+            left = (depth - (stage < lost and depth > least) for stage, depth in enumerate(depths))
+            found = [*given]
+            found[_DEPTH : _DEPTH + len(depths)] = left
+            found[_WIDTH], found[_WIDEST] = width, bound
+            yield settled(tuple(found))
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A genotype near what works more often than far from it.

@@ -51,6 +51,7 @@ from netwright.core.protocols.space import (
     HasStarts,
     HasTrivial,
     SearchSpace,
+    Shrinks,
     Symmetric,
     check_accepts,
     draws_networks,
@@ -58,6 +59,7 @@ from netwright.core.protocols.space import (
     has_networks_for,
     of_any_seed,
     of_seed,
+    smaller_of,
     starts_of,
     unwrap,
 )
@@ -160,6 +162,7 @@ __all__ = [
     "SearchSpace",
     "SharesCards",
     "ShowsExamples",
+    "Shrinks",
     "Split",
     "StatesIO",
     "StatesMeasures",
@@ -186,6 +189,7 @@ __all__ = [
     "has_networks_for",
     "of_any_seed",
     "of_seed",
+    "smaller_of",
     "starts_of",
     "unwrap",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -70,6 +70,17 @@ class HasStarts(Protocol):
 
     def starts(self) -> tuple[Genotype, ...]:
         """Strong plain networks, the best known first: all of them pass `check`, and no two are the same network."""
+
+
+@runtime_checkable
+class Shrinks(Protocol):
+    """Capability of a space that `HasStarts`: it knows smaller networks of the same design as another one.
+
+    Where constraints leave a start out, a search begins from the first of these that they admit.
+    """
+
+    def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Such networks, the best known first: all of them pass `check` where `genotype` does."""
 
 
 @runtime_checkable
@@ -144,6 +155,12 @@ def starts_of(space: SearchSpace) -> tuple[Genotype, ...]:
     """The networks from which a search of the space, or of the one within its wrapper, begins; (): it has none."""
     found = unwrap(space, HasStarts)
     return () if found is None else found.starts()
+
+
+def smaller_of(space: SearchSpace, genotype: Genotype) -> Iterator[Genotype]:
+    """Smaller networks like that one, the best known first; none where the space knows none."""
+    found = unwrap(space, Shrinks)
+    return iter(()) if found is None else found.smaller(genotype)
 
 
 def graph_of(space: SearchSpace, genotype: Genotype, io: IO | None) -> LabeledGraph:
