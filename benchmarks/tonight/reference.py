@@ -3,11 +3,11 @@
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
 The settings are those of timed runs (`runs/timed/defaults.py`, `suited.py`) and their contests, with the faster of both
-precisions; `--final FILE.toml` gives others. `choose` takes the size of images that a timed run would take, and finds,
-on the validation images of seed 0, how many times their rate and the width of the network are best: as they are, half
-and twice the rate, 0.7 and 1.4 times the width, and the better rate with the better width, a third of the time each. It
-is done once for a data set and off the clock, which favors P1. `train` trains with that choice on training and
-validation images, with as many steps as fit, and tests.
+precisions; `--final FILE.toml` gives others, and `--constraint` the starts and settings within it. `choose` takes the
+size of images that a timed run would take, and finds, on the validation images of seed 0, how many times their rate and
+the width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the better of
+both together, a third of the time each. It is done once for a data set, off the clock, which favors P1. `train` trains
+with that choice on training and validation images, with as many steps as fit, and tests.
 """
 
 from __future__ import annotations
@@ -59,11 +59,16 @@ class Alone:
         return ()
 
 
-def of_timed_runs(images: int) -> dict[str, Any]:
-    """Space and settings with which a timed run trains its reference on so many images, as tables of a run file."""
+def of_timed_runs(images: int, params: int | None = None) -> dict[str, Any]:
+    """Space and settings with which a timed run trains on so many images, as tables of a run file.
+
+    Args:
+        images: Number of training and validation images.
+        params: Parameters of the network that constraints leave of the first start; None: they leave it as it is.
+    """
     from netwright.runs.timed import defaults, heats, timetable
 
-    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
+    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.any_training(params)}
     return {"space": {"ref": defaults.SPACE}, "evaluator": training}
 
 
@@ -107,6 +112,7 @@ def play(
 ) -> dict[str, Any]:
     """Train for the time there is and measure on `split`: accuracies, size, steps, and which images were right."""
     from netwright.core import refs, seeds
+    from netwright.core.constraints import constrain
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
@@ -118,7 +124,7 @@ def play(
     named = _task(name, folder, size | final.get("task", {}))
     metric = {"accuracy": "valid_accuracy", "balanced": "valid_balanced_accuracy"}[given.metric]
     _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None)
-    space = refs.load("space", _reference(final["space"]))
+    space = constrain(refs.load("space", _reference(final["space"])), task.io, tuple(final.get("constraints", ())))
     genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[final.get("start", 0)]
     genotype = scaled(space.genes, genotype, choice["width"])
     takes = refs.options_of(refs.locate("evaluator", "training"))
@@ -186,9 +192,10 @@ def main() -> None:
     parser.add_argument("--final", type=Path)
     parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
     parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
+    parser.add_argument("--constraint", action="append", default=[], help="what that start is within")
     given = parser.parse_args()
     count = int((data.read(given.name, given.data).split != data.TEST).sum())
-    final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else of_timed_runs(count)
+    final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else _final(given, count)
     final["start"] = given.start
     if given.size:
         final["task"] = final.get("task", {}) | {"size": given.size}
@@ -207,6 +214,17 @@ def main() -> None:
     is_sized = "size" in final.get("task", {})
     best, found = choose(measured, {} if is_sized else sizes_of_timed_runs(given.name, given.data, given.seconds))
     print(json.dumps({"choice": best, "tried": [{**choice, "valid": value} for choice, value in found]}))
+
+
+def _final(given: argparse.Namespace, images: int) -> dict[str, Any]:
+    """The settings of timed runs within the constraints that are given."""
+    from netwright.core import refs
+    from netwright.core.refs import Reference
+    from netwright.runs.timed import defaults
+
+    bounds, task = tuple(given.constraint), refs.load("task", _task(given.name, given.data, {}))
+    params = defaults.params_instead(Reference(defaults.SPACE), task.io, bounds)
+    return of_timed_runs(images, params) | {"constraints": bounds}
 
 
 def _task(name: str, folder: Path, options: dict[str, Any]) -> Any:

@@ -22,7 +22,7 @@ STRATEGY: Final = "mobster"
 SETTINGS: Final = tuple(
     f"{name}:centered" for name in ("lr", "weight_decay", "label_smoothing", "mixing", "averaging", "strength", "flip")
 )
-# of every training of a timed run
+# of every training of a timed run, but for what `any_training` says of small networks
 TRAINING: Final[Mapping[str, Any]] = {
     "optimizer": "muon",
     "schedule": "constant",
@@ -39,20 +39,24 @@ WARM_UP: Final = 30  # steps, at most an epoch
 UNMIXED: Final = 100_000
 
 
+def any_training(params: int | None = None) -> Mapping[str, Any]:
+    """Options of the evaluator in any training of a timed run; `params`: as in `search_training`."""
+    is_small = params is not None and params < UNMIXED
+    return {**TRAINING, "mixing": 0.0} if is_small else TRAINING
+
+
 def search_training(timetable: Timetable, images: int, params: int | None = None) -> Mapping[str, Any]:
     """Options of the evaluator in the search: those of any training, and what the timetable decides.
 
     Args:
         timetable: The timetable of the run.
         images: Number of training images.
-        params: Parameters of the network that the search begins from in place of the first one that its space knows,
-            which constraints leave out; None: they leave it in, or the space knows none.
+        params: Parameters of the largest network that the search begins from, where constraints leave out the first one
+            that its space knows; None: they leave it in, or the space knows none.
     """
     whole = timetable.rungs[-1] + timetable.rank_seconds + timetable.final_seconds
-    is_small = params is not None and params < UNMIXED
     return {
-        **TRAINING,
-        **({"mixing": 0.0} if is_small else {}),
+        **any_training(params),
         "warmup": round(min(1.0, WARM_UP * timetable.batch / images), 4),
         "batch": timetable.batch,
         "precision": timetable.precision,
@@ -100,7 +104,7 @@ class Defaults:
             BadRunFile: A constraint cannot be read.
         """
         chosen = space or Reference(self.space)
-        params = _params_instead(chosen, task.io, constraints)
+        params = params_instead(chosen, task.io, constraints)
         given = {} if "with" in chosen.options or not self.settings else {"with": ",".join(self.settings)}
         played = strategy or Reference(self.strategy)
         budgets = _budgets(played, timetable)
@@ -114,13 +118,18 @@ class Defaults:
         }
 
 
-def _params_instead(space: Reference, io: IO, constraints: Sequence[str]) -> int | None:
-    """Parameters of the network that stands in for the first start; None: that one fits, or there is none."""
+def params_instead(space: Reference, io: IO, constraints: Sequence[str]) -> int | None:
+    """What `search_training` has to know of the networks that a search of the space begins from within constraints.
+
+    Raises:
+        BadReference: There is no such space.
+        BadRunFile: A constraint cannot be read.
+    """
     options = {name: value for name, value in space.options.items() if name != "with"}
     known = building.load_space(Reference(space.name, options))
-    first = next(iter(starts_of(known)), None)
-    instead = next(iter(starts_of(constrain(known, io, tuple(constraints)))), None)
-    return None if instead in (None, first) else known.count(instead, io).params
+    left = starts_of(constrain(known, io, tuple(constraints)))
+    is_left_in = left[:1] == starts_of(known)[:1]
+    return None if is_left_in or not left else max(known.count(each, io).params for each in left)
 
 
 def _budgets(strategy: Reference, timetable: Timetable) -> dict[str, Any]:
