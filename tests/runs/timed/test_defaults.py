@@ -19,7 +19,6 @@ def test_only_networks_that_constraints_make_small_are_not_mixed_for():
     assert params_instead(MACRO, CIFAR, ("params <= 1e6",)) is None
     within = params_instead(MACRO, CIFAR, ("params <= 50000",))
     assert within is not None and 30_000 < within <= 50_000 < UNMIXED
-    assert params_instead(MACRO, CIFAR, ("multiply_adds <= 5e6",)) < UNMIXED
     assert params_instead(MACRO, CIFAR, ("params <= 150000",)) > UNMIXED
     assert any_training() == any_training(UNMIXED) == TRAINING
     assert any_training(within) == {**TRAINING, "mixing": 0.0}

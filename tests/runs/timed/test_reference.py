@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from netwright.cells.stages import Stage
 from netwright.core import building, run_file
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference
+from netwright.core.protocols import starts_of
 from netwright.core.records import IO
 from netwright.core.refs import Reference, parse
 from netwright.core.run_file import RunFile
@@ -15,6 +17,7 @@ from netwright.core.shapes import Classes, Vector
 from netwright.core.trust import Trust
 from netwright.runs.timed import reference
 from netwright.runs.timed.reference import check_reference
+from netwright.spaces.macro import staged
 from netwright.spaces.residual import ResidualSpace
 from tests.contest_toys import Starting
 
@@ -105,9 +108,22 @@ def test_within_a_bound_the_plain_network_is_the_largest_allowed_whatever_the_se
     bounded = constrain(space, io, run.constraints)
     found = {params: reference.plain(run, bounded, io, params) for params in (6_000, 36_396, 50_000, None)}
     assert len(set(found.values())) == 1, "a small winner is no reason for a small rival"
-    genotype = found[6_000].candidate.genotype
-    assert genotype == (8, 2), "as one would narrow the network of width 16"
-    assert 44_000 < ResidualSpace().count(genotype, io).params <= 50_000
+    narrow = found[6_000]
+    assert narrow.space == "", "the search has tried it"
+    assert narrow.candidate.genotype == starts_of(bounded)[0]
+    assert staged(narrow.candidate.genotype).stages == tuple(Stage("residual", 2, width) for width in (8, 16, 32))
+    assert 44_000 < space.count(narrow.candidate.genotype, io).params <= 50_000
+
+
+def test_a_residual_network_that_comes_closer_to_a_bound_is_the_plain_one():
+    run = RunFile(space=Reference("macro"), constraints=("params <= 30000",))
+    io = IO(3, 32, 32, 10)
+    space = building.load_space(run.space)
+    bounded = constrain(space, io, run.constraints)
+    found = reference.plain(run, bounded, io, None)
+    assert found.space == "residual", "the widths of the space are multiples of 4"
+    assert space.count(starts_of(bounded)[0], io).params < 12_000
+    assert 25_000 < ResidualSpace().count(found.candidate.genotype, io).params <= 30_000
 
 
 def test_where_no_smaller_one_is_allowed_the_plain_network_is_as_large_as_what_was_found():

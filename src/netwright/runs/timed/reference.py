@@ -18,6 +18,7 @@ from netwright.core.protocols import (
     SearchSpace,
     check_accepts,
     has_networks_for,
+    smaller_of,
     starts_of,
     unwrap,
 )
@@ -84,10 +85,11 @@ def of_text(text: str) -> Entrant:
 
 
 def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entrant | None:
-    """The plain network: the first that the space starts from, if it is allowed, else a residual network.
+    """The plain network: the first that the space starts from, or the largest one like it that is allowed.
 
-    That is the largest one that is allowed and no larger than the first start: what there would be without a search.
-    Where there is none, or no start, it is about as large as the best network found. The starts behind the first are
+    That is a smaller version of the first start where the space knows one, so that the search has tried it too, or a
+    residual network that is larger by more than residual.TOLERANCE: what there would be without a search. Where there
+    is none, or no start, it is a residual network about as large as the best one found. The starts behind the first are
     no plain networks: they are what a search begins from, and may be its winner.
 
     Args:
@@ -103,13 +105,19 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     first = next(iter(starts_of(own)), None)
     if first is not None and _fits(space, first):
         return Entrant(Candidate(PLAIN, first, is_reference=True))
+    smaller = None if first is None else next((each for each in smaller_of(own, first) if _fits(space, each)), None)
     rivals: ResidualSpace = refs.load("space", Reference("residual"))
-    if run.space.name == "residual" or not has_networks_for(rivals, io):
-        return None
-    limited = constraints.constrain(rivals, io, run.constraints)
-    instead = residual.smaller(rivals, io, own.count(first, io).params) if first is not None else []
-    tried = chain(instead, _like(rivals, io, params) if params is not None else ())
-    allowed = next((each for each in tried if _fits(limited, each)), None)
+    allowed = None
+    if run.space.name != "residual" and has_networks_for(rivals, io):
+        limited = constraints.constrain(rivals, io, run.constraints)
+        instead = residual.smaller(rivals, io, own.count(first, io).params) if first is not None else []
+        like = _like(rivals, io, params) if params is not None and smaller is None else ()
+        tried = chain(instead, like)
+        allowed = next((each for each in tried if _fits(limited, each)), None)
+    if smaller is not None:
+        least = (1 - residual.TOLERANCE) * (rivals.count(allowed, io).params if allowed else 0)
+        if own.count(smaller, io).params >= least:
+            return Entrant(Candidate(PLAIN, smaller, is_reference=True))
     return None if allowed is None else Entrant(Candidate(PLAIN, allowed, is_reference=True), "residual")
 
 
