@@ -46,8 +46,24 @@ class SquareOnly(Small):
         return Counts(found.params, round(found.multiply_adds * times), None)
 
 
+class Growing(Small):
+    """What it calls smaller than its start is larger."""
+
+    def starts(self):
+        return ((4, 1),)
+
+    def smaller(self, genotype):
+        return ((width, 1) for width in (3, genotype[0] + 1))
+
+
+class Shrinking(Growing):
+    def smaller(self, genotype):
+        return ((width, 1) for width in range(genotype[0] - 1, 1, -1))
+
+
 def test_a_space_that_keeps_it_passes():
     check_space(Small(), samples=2)
+    check_space(Shrinking(), samples=1)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +72,7 @@ def test_a_space_that_keeps_it_passes():
         (OneKey(), "two networks have one key"),
         (Forgetful(), "a key depends on more than the genotype"),
         (Stubborn(), "no mutant differs from its parent"),
+        (Growing(), "smaller than a start is larger"),
         (SquareOnly(), "count says other multiply-adds"),
     ],
 )

@@ -6,13 +6,14 @@ import copy
 import json
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 
 from netwright.core import genes, seeds
 from netwright.core.genes import Real
-from netwright.core.protocols import SearchSpace, has_networks_for, starts_of
+from netwright.core.protocols import SearchSpace, has_networks_for, smaller_of, starts_of
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Tokens, dimensions, output_dimensions
 from netwright.plans import flops
@@ -21,6 +22,7 @@ from netwright.plans.kept import kept_bytes
 MEMORY_OFF = 0.03  # share by which counted and measured memory may differ
 USUAL, ODD = IO(3, 16, 16, 10), IO(1, 17, 13, 2)  # inputs and outputs
 MUTANTS = 50  # of which one must differ from its parent
+SMALLER = 20  # networks that are smaller than a start, which are looked at
 
 
 def check_space(space: SearchSpace, io: IO = USUAL, samples: int = 5) -> None:
@@ -28,14 +30,18 @@ def check_space(space: SearchSpace, io: IO = USUAL, samples: int = 5) -> None:
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
     built network (memory within 3 %), in which every parameter has a gradient; equal generators build equal weights;
-    drawings are acyclic. Starts, where the space has some, are valid and different networks. Keys are repeatable, and
-    networks of equal keys have equal counts; some mutants differ from their parent. With the default `io`, one network
-    is for images of odd and unequal sides, where the space has networks for such.
+    drawings are acyclic. Starts, where the space has some, are valid and different networks, and smaller ones like them
+    are valid and no larger. Keys are repeatable, and networks of equal keys have equal counts; some mutants differ from
+    their parent. With the default `io`, one network is for images of odd and unequal sides, where the space has
+    networks for such.
     """
     starts = starts_of(space)
     assert len({space.key(genotype) for genotype in starts}) == len(starts), "two starts are the same network"
     for genotype in starts:
         space.check(genotype)
+        for smaller in islice(smaller_of(space, genotype), SMALLER):
+            space.check(smaller)
+            assert _is_no_larger(space, smaller, genotype, io), "what is called smaller than a start is larger"
     seen = list(starts)
     for n in range(samples):
         genotype = space.sample(seeds.rng_for(1, seeds.ASK, n))
@@ -52,6 +58,12 @@ def check_space(space: SearchSpace, io: IO = USUAL, samples: int = 5) -> None:
     check_keys(space, seen, io)
     if io == USUAL and has_networks_for(space, ODD):
         check_network(space, seen[-1], ODD, 0)
+
+
+def _is_no_larger(space: SearchSpace, smaller: Genotype, genotype: Genotype, io: IO) -> bool:
+    """Whether a network has no more parameters and multiply-adds than another one."""
+    own, other = (space.count(each, io) for each in (smaller, genotype))
+    return own.params <= other.params and own.multiply_adds <= other.multiply_adds
 
 
 def check_keys(space: SearchSpace, genotypes: Sequence[Genotype], io: IO) -> None:
