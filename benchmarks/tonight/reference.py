@@ -59,17 +59,12 @@ class Alone:
         return ()
 
 
-def of_timed_runs(images: int, params: int | None = None) -> dict[str, Any]:
-    """Space and settings with which a timed run trains on so many images, as tables of a run file.
-
-    Args:
-        images: Number of training and validation images.
-        params: Parameters of the network that constraints leave of the first start; None: they leave it as it is.
-    """
+def of_timed_runs(images: int, constraints: Sequence[str] = ()) -> dict[str, Any]:
+    """Space and settings with which a timed run within constraints trains on so many images, as a run file has them."""
     from netwright.runs.timed import defaults, heats, timetable
 
-    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.any_training(params)}
-    return {"space": {"ref": defaults.SPACE}, "evaluator": training}
+    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.any_training(constraints)}
+    return {"space": {"ref": defaults.SPACE}, "evaluator": training, "constraints": list(constraints)}
 
 
 def choose(
@@ -127,6 +122,7 @@ def play(
     space = constrain(refs.load("space", _reference(final["space"])), task.io, tuple(final.get("constraints", ())))
     genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[final.get("start", 0)]
     genotype = scaled(space.genes, genotype, choice["width"])
+    space.check(genotype)
     takes = refs.options_of(refs.locate("evaluator", "training"))
     settings = dict(final["evaluator"])
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
@@ -194,8 +190,14 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
     parser.add_argument("--constraint", action="append", default=[], help="what that start is within")
     given = parser.parse_args()
+    if given.constraint and given.what == "choose":
+        parser.error("--constraint goes with train: networks of other widths may lie beyond it")
     count = int((data.read(given.name, given.data).split != data.TEST).sum())
-    final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else _final(given, count)
+    final = (
+        tomllib.loads(given.final.read_text(encoding="utf-8"))
+        if given.final
+        else of_timed_runs(count, given.constraint)
+    )
     final["start"] = given.start
     if given.size:
         final["task"] = final.get("task", {}) | {"size": given.size}
@@ -214,17 +216,6 @@ def main() -> None:
     is_sized = "size" in final.get("task", {})
     best, found = choose(measured, {} if is_sized else sizes_of_timed_runs(given.name, given.data, given.seconds))
     print(json.dumps({"choice": best, "tried": [{**choice, "valid": value} for choice, value in found]}))
-
-
-def _final(given: argparse.Namespace, images: int) -> dict[str, Any]:
-    """The settings of timed runs within the constraints that are given."""
-    from netwright.core import refs
-    from netwright.core.refs import Reference
-    from netwright.runs.timed import defaults
-
-    bounds, task = tuple(given.constraint), refs.load("task", _task(given.name, given.data, {}))
-    params = defaults.params_instead(Reference(defaults.SPACE), task.io, bounds)
-    return of_timed_runs(images, params) | {"constraints": bounds}
 
 
 def _task(name: str, folder: Path, options: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks.tonight import cells, data, plain, reference
 from benchmarks.tonight.cells import COLUMNS, Cell, Line, Playing
+from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice, Integer
 from netwright.data import outcome
 from netwright.runs.timed import probe
@@ -224,6 +225,23 @@ def test_p1_trains_and_tests(tmp_path, monkeypatch):
     facts = reference.play(final, "tiny", tmp_path, "test", choice, 0.0, 0, tmp_path / "p1")
     assert facts["steps"] == 60 and facts["right"].shape == (20,)
     assert facts["accuracy"] == pytest.approx(facts["right"].mean())
+
+
+def test_starts_within_constraints_are_trained_as_timed_runs_train_them():
+    final = reference.of_timed_runs(5_000, ["params <= 50000"])
+    assert final["constraints"] == ["params <= 50000"] and final["evaluator"]["mixing"] == 0
+    assert reference.of_timed_runs(5_000)["evaluator"]["mixing"] > 0
+
+
+def test_p1_is_within_the_constraints_it_is_given(tmp_path, monkeypatch):
+    labels, split = np.arange(90) % 3, np.repeat([0, 1, 2], [50, 20, 20]).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 1)).astype(np.uint8)
+    made = data.Images(images, labels, split, ("a", "b", "c"))
+    monkeypatch.setattr(data, "SETS", {"tiny": data.DataSet(lambda: made, "arrays")})
+    data.write("tiny", tmp_path)
+    final = {"space": {"ref": "residual"}, "genotype": [4, 1], "evaluator": {}, "constraints": ["params <= 10000"]}
+    with pytest.raises(InvalidGenotype, match=r"the run asks params <= 10,000"):
+        reference.play(final, "tiny", tmp_path, "test", {"rate": 1.0, "width": 9.0}, 0.0, 0, tmp_path / "p1")
 
 
 def test_a_context_of_no_search_has_all_that_an_evaluator_asks():

@@ -1,4 +1,5 @@
 import operator
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -211,6 +212,14 @@ def test_a_start_that_does_not_fit_gives_way_to_the_first_smaller_network_that_d
     assert constrain(Shrinking(), ANY, ("params <= 5",)).starts() == ((1,) * 4,), "no network twice"
     assert constrain(Shrinking(), ANY, ("params >= 4", "params <= 8")).starts() == ((2,) * 4, (1,) * 4)
     assert constrain(Shrinking(), ANY, ("params > 36",)).starts() == ()
+
+
+def test_smaller_networks_without_end_are_not_looked_through():
+    class Endless(Shrinking):
+        def smaller(self, _genotype):
+            return repeat((9,) * 4)
+
+    assert constrain(Endless(), ANY, ("params <= 5",)).starts() == ((1,) * 4,)
 
 
 def test_the_latency_of_a_start_is_estimated_once_and_not_of_all_that_are_smaller():

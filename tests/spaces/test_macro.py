@@ -15,7 +15,7 @@ from netwright.cells.stages import Stage
 from netwright.core import genes, seeds
 from netwright.core.constraints import constrain
 from netwright.core.errors import InvalidGenotype
-from netwright.core.protocols import graph_of, starts_of
+from netwright.core.protocols import graph_of, smaller_of, starts_of
 from netwright.core.records import IO
 from netwright.core.settings import Setting, Tuned
 from netwright.plans import counting, source
@@ -200,6 +200,9 @@ def test_constraints_and_settings_keep_the_starts_that_fit_and_smaller_networks_
     tuned = Tuned(SPACE, (Setting("lr", 0.1, low=0.01, high=1.0, log=True),))
     assert starts_of(tuned) == tuple((*start, -1.0) for start in STARTS)
     assert starts_of(constrain(tuned, CIFAR, ("params <= 50000",))) == tuple((*start, -1.0) for start in bounded)
+    assert next(smaller_of(tuned, (*REFERENCE, -0.5))) == (*changed(width=3), -0.5), "trained the same way"
+    cheap = starts_of(constrain(SPACE, CIFAR, ("multiply_adds <= 5e6",)))
+    assert len(cheap) >= 6 and all(SPACE.count(start, CIFAR).multiply_adds <= 5e6 for start in cheap)
 
 
 @given(genotypes)
@@ -208,7 +211,7 @@ def test_smaller_networks_have_the_same_kinds_of_blocks_and_cost_less(genotype):
     given_one = settled(genotype)
     whole = SPACE.count(given_one, CIFAR)
     for smaller in islice(SPACE.smaller(genotype), 60):
-        assert smaller == settled(smaller)
+        assert smaller == settled(smaller) and smaller != given_one
         found, own = staged(smaller), SPACE.count(smaller, CIFAR)
         assert own.params <= whole.params and own.multiply_adds <= whole.multiply_adds
         kinds = ({stage.block for stage in each.stages if stage.depth} for each in (found, staged(given_one)))

@@ -130,7 +130,7 @@ class Constrained:
             raise InvalidGenotype(f"the network has {found} {missed.metric}; the run asks {missed}")
 
     def starts(self) -> tuple[Genotype, ...]:
-        """The starts of the space within, in their order, those that do not fit as smaller networks that do."""
+        """The starts of the space within, in their order; for one that counts leave out, a smaller one that fits."""
         return self._fitting
 
     @cached_property

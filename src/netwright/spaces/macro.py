@@ -131,9 +131,9 @@ class MacroSpace:
     def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
         """Networks of the same kinds of blocks with fewer channels, and fewer blocks where transitions do most.
 
-        Where stages begin with a stride, only the width becomes less. Where they begin with a transition, the stem
-        keeps its width longest: at each width the first stages lose a block, one after another, and with each number of
-        blocks the last stages become narrower, since that costs least of what is learned in minutes (docs/spaces.md).
+        Where stages begin with a transition, the stem keeps its width longest: at each width the first stages lose a
+        block, one after another, and with each number of blocks the last stages become narrower, since that costs least
+        of what is learned in minutes (docs/spaces.md). Elsewhere only the width becomes less. Some come twice.
         """
         given = settled(genotype)
         depths, bounds = given[_DEPTH : _DEPTH + int(given[_STAGES])], range(int(given[_WIDEST]), len(WIDEST))
@@ -143,7 +143,8 @@ class MacroSpace:
             found = [*given]
             found[_DEPTH : _DEPTH + len(depths)] = (max(0, d - (stage < lost)) for stage, d in enumerate(depths))
             found[_WIDTH], found[_WIDEST] = width, bound
-            yield settled(tuple(found))
+            if (smaller := settled(tuple(found))) != given:
+                yield smaller
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A genotype near what works more often than far from it.

@@ -134,7 +134,7 @@ def nearest(space: ResidualSpace, io: IO, params: int) -> Genotype:
     return min(alike, key=lambda each: (abs(each[1] - SHALLOW), off[each]))
 
 
-def smaller(space: ResidualSpace, io: IO, params: int) -> list[Genotype]:
+def within(space: ResidualSpace, io: IO, params: int) -> list[Genotype]:
     """Networks of up to 3 blocks per group and no more than `params` parameters, the largest first."""
     width, blocks = space.genes
     widths, depths = range(width.low, width.high + 1), range(blocks.low, SHALLOW + 1)

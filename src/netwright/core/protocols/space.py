@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -16,6 +17,7 @@ from netwright.core.shapes import NAMES, describe
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_SMALLER = 1_000  # networks that are smaller than another one, which are looked at
 SEEDS = 20  # number of seeds of a generator to try before there is a trial whose seed draws its network
 
 T = TypeVar("T")
@@ -76,7 +78,7 @@ class HasStarts(Protocol):
 class Shrinks(Protocol):
     """Capability of a space that `HasStarts`: it knows smaller networks of the same design as another one.
 
-    Where constraints leave a start out, a search begins from the first of these that they admit.
+    Where bounds on counts leave a start out, a search begins from the first of these that they admit.
     """
 
     def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
@@ -158,9 +160,9 @@ def starts_of(space: SearchSpace) -> tuple[Genotype, ...]:
 
 
 def smaller_of(space: SearchSpace, genotype: Genotype) -> Iterator[Genotype]:
-    """Smaller networks like that one, the best known first; none where the space knows none."""
+    """Smaller networks like that one, the best known first, at most MOST_SMALLER; none where the space knows none."""
     found = unwrap(space, Shrinks)
-    return iter(()) if found is None else found.smaller(genotype)
+    return iter(()) if found is None else islice(found.smaller(genotype), MOST_SMALLER)
 
 
 def graph_of(space: SearchSpace, genotype: Genotype, io: IO | None) -> LabeledGraph:

@@ -112,7 +112,8 @@ def begun(
     session.has_prepared(named)
     if rival is not None:
         check_reference(rival, task.io, constraints)
-    tables = defaults.tables(plan, task, typed_of(wish, "space"), typed_of(wish, "strategy"), constraints)
+    space, strategy = (typed_of(wish, part) for part in ("space", "strategy"))
+    tables = defaults.tables(plan, task.examples("train"), space, strategy, constraints)
     tables["task"] = {"ref": named.name, **named.options}
     if has_no_settings(wish):
         tables["space"].pop("with", None)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from netwright.core import building, refs
-from netwright.core.constraints import constrain
-from netwright.core.protocols import Task, starts_of
-from netwright.core.records import IO
+from netwright.core import refs
+from netwright.core.constraints import parse
 from netwright.core.refs import Reference
 from netwright.core.timetable import Timetable
 
@@ -34,29 +32,37 @@ TRAINING: Final[Mapping[str, Any]] = {
     "checkpoint_minutes": 0.5,
 }
 WARM_UP: Final = 30  # steps, at most an epoch
-# Parameters below which networks that constraints make small cannot fit what is mixed: within 50,000, none at all was
-# better by 0.5 to 1.3 points on classes 0 to 3 of CIFAR-10, 300 or 1,000 images each, in four minutes of one core
+# Bounds on parameters below which nothing is mixed: networks within 50,000 were better by 0.5 to 1.3 points without, on
+# 1,000 images of each of the classes 0 to 3 of CIFAR-10 in four minutes of one core, and alike on 300 of each
 UNMIXED: Final = 100_000
 
 
-def any_training(params: int | None = None) -> Mapping[str, Any]:
-    """Options of the evaluator in any training of a timed run; `params`: as in `search_training`."""
-    is_small = params is not None and params < UNMIXED
-    return {**TRAINING, "mixing": 0.0} if is_small else TRAINING
+def any_training(constraints: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Options of the evaluator in any training of a timed run.
+
+    Args:
+        constraints: Constraints of the run, as a run file has them.
+
+    Raises:
+        BadRunFile: One of them cannot be read.
+    """
+    return {**TRAINING, "mixing": 0.0} if _is_small(constraints) else TRAINING
 
 
-def search_training(timetable: Timetable, images: int, params: int | None = None) -> Mapping[str, Any]:
+def search_training(timetable: Timetable, images: int, constraints: Sequence[str] = ()) -> Mapping[str, Any]:
     """Options of the evaluator in the search: those of any training, and what the timetable decides.
 
     Args:
         timetable: The timetable of the run.
         images: Number of training images.
-        params: Parameters of the largest network that the search begins from, where constraints leave out the first one
-            that its space knows; None: they leave it in, or the space knows none.
+        constraints: Constraints of the run, as a run file has them.
+
+    Raises:
+        BadRunFile: One of them cannot be read.
     """
     whole = timetable.rungs[-1] + timetable.rank_seconds + timetable.final_seconds
     return {
-        **any_training(params),
+        **any_training(constraints),
         "warmup": round(min(1.0, WARM_UP * timetable.batch / images), 4),
         "batch": timetable.batch,
         "precision": timetable.precision,
@@ -80,12 +86,12 @@ class Defaults:
     space: str = SPACE
     settings: tuple[str, ...] = SETTINGS
     strategy: str = STRATEGY
-    training: Callable[[Timetable, int, int | None], Mapping[str, Any]] = search_training
+    training: Callable[[Timetable, int, Sequence[str]], Mapping[str, Any]] = search_training
 
     def tables(
         self,
         timetable: Timetable,
-        task: Task,
+        images: int,
         space: Reference | None,
         strategy: Reference | None,
         constraints: Sequence[str] = (),
@@ -94,17 +100,15 @@ class Defaults:
 
         Args:
             timetable: The timetable of the run.
-            task: Its task.
+            images: Number of training images.
             space: Space in place of the default one; None: the default one.
             strategy: Strategy in place of the default one; None: the default one.
-            constraints: Bounds on what may ship, by counts, as a run file has them.
+            constraints: Constraints of the run, as a run file has them.
 
         Raises:
-            BadReference: There is no such space.
-            BadRunFile: A constraint cannot be read.
+            BadRunFile: One of these cannot be read.
         """
         chosen = space or Reference(self.space)
-        params = params_instead(chosen, task.io, constraints)
         given = {} if "with" in chosen.options or not self.settings else {"with": ",".join(self.settings)}
         played = strategy or Reference(self.strategy)
         budgets = _budgets(played, timetable)
@@ -112,24 +116,16 @@ class Defaults:
         return {
             "space": {"ref": chosen.name, **chosen.options, **given},
             "strategy": {"ref": played.name, **budgets, **played.options},
-            "evaluator": {"ref": "training", **self.training(timetable, task.examples("train"), params), **own},
+            "evaluator": {"ref": "training", **self.training(timetable, images, constraints), **own},
             "executor": {"ref": "processes", "workers": timetable.workers},
             "threads_per_trial": timetable.threads,
         }
 
 
-def params_instead(space: Reference, io: IO, constraints: Sequence[str]) -> int | None:
-    """What `search_training` has to know of the networks that a search of the space begins from within constraints.
-
-    Raises:
-        BadReference: There is no such space.
-        BadRunFile: A constraint cannot be read.
-    """
-    options = {name: value for name, value in space.options.items() if name != "with"}
-    known = building.load_space(Reference(space.name, options))
-    left = starts_of(constrain(known, io, tuple(constraints)))
-    is_left_in = left[:1] == starts_of(known)[:1]
-    return None if is_left_in or not left else max(known.count(each, io).params for each in left)
+def _is_small(constraints: Sequence[str]) -> bool:
+    """Whether constraints leave networks of few parameters only."""
+    bounds = map(parse, constraints)
+    return any(each.metric == "params" and each.comparison[0] == "<" and each.bound < UNMIXED for each in bounds)
 
 
 def _budgets(strategy: Reference, timetable: Timetable) -> dict[str, Any]:

@@ -87,10 +87,10 @@ def of_text(text: str) -> Entrant:
 def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entrant | None:
     """The plain network: the first that the space starts from, or the largest one like it that is allowed.
 
-    That is a smaller version of the first start where the space knows one, so that the search has tried it too, or a
-    residual network that is larger by more than residual.TOLERANCE: what there would be without a search. Where there
-    is none, or no start, it is a residual network about as large as the best one found. The starts behind the first are
-    no plain networks: they are what a search begins from, and may be its winner.
+    Where constraints leave the first start out, that is the smaller version of it which the search began from instead,
+    unless a residual network comes closer to the first one's size by more than residual.TOLERANCE: what there would be
+    without a search. Where there is none, or no start, it is a residual network about as large as the best one found.
+    The starts behind the first are no plain networks: they are what a search begins from, and may be its winner.
 
     Args:
         run: Run file of the search.
@@ -105,20 +105,30 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     first = next(iter(starts_of(own)), None)
     if first is not None and _fits(space, first):
         return Entrant(Candidate(PLAIN, first, is_reference=True))
-    smaller = None if first is None else next((each for each in smaller_of(own, first) if _fits(space, each)), None)
+    size = None if first is None else own.count(first, io).params
+    narrower = None if first is None else next((each for each in smaller_of(own, first) if _fits(space, each)), None)
+    other = _residual(run, io, size, params if narrower is None else None)
+    if narrower is None:
+        return other
+    is_alike = other is None or own.count(narrower, io).params >= (1 - residual.TOLERANCE) * _params(other, io)
+    return Entrant(Candidate(PLAIN, narrower, is_reference=True)) if is_alike else other
+
+
+def _residual(run: RunFile, io: IO, most: int | None, params: int | None) -> Entrant | None:
+    """The largest residual network that is allowed of at most so many parameters, or else of about so many."""
     rivals: ResidualSpace = refs.load("space", Reference("residual"))
-    allowed = None
-    if run.space.name != "residual" and has_networks_for(rivals, io):
-        limited = constraints.constrain(rivals, io, run.constraints)
-        instead = residual.smaller(rivals, io, own.count(first, io).params) if first is not None else []
-        like = _like(rivals, io, params) if params is not None and smaller is None else ()
-        tried = chain(instead, like)
-        allowed = next((each for each in tried if _fits(limited, each)), None)
-    if smaller is not None:
-        least = (1 - residual.TOLERANCE) * (rivals.count(allowed, io).params if allowed else 0)
-        if own.count(smaller, io).params >= least:
-            return Entrant(Candidate(PLAIN, smaller, is_reference=True))
+    if run.space.name == "residual" or not has_networks_for(rivals, io):
+        return None
+    limited = constraints.constrain(rivals, io, run.constraints)
+    no_larger = residual.within(rivals, io, most) if most is not None else []
+    tried = chain(no_larger, _like(rivals, io, params) if params is not None else ())
+    allowed = next((each for each in tried if _fits(limited, each)), None)
     return None if allowed is None else Entrant(Candidate(PLAIN, allowed, is_reference=True), "residual")
+
+
+def _params(entrant: Entrant, io: IO) -> int:
+    """Parameters of a network that lies in a space of its own."""
+    return building.load_space(refs.parse(entrant.space)).count(entrant.candidate.genotype, io).params
 
 
 def _like(rivals: ResidualSpace, io: IO, params: int) -> Iterator[Genotype]:
