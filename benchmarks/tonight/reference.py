@@ -103,9 +103,20 @@ def scaled(genes: Sequence[Any], genotype: Sequence[Any], factor: float) -> tupl
 
 
 def play(
-    final: Mapping[str, Any], name: str, folder: Path, split: str, choice: Choice, seconds: float, seed: int, out: Path
+    final: Mapping[str, Any],
+    name: str,
+    folder: Path,
+    split: str,
+    choice: Choice,
+    seconds: float,
+    seed: int,
+    out: Path,
+    whole: float = 0.0,
 ) -> dict[str, Any]:
-    """Train for the time there is and measure on `split`: accuracies, size, steps, and which images were right."""
+    """Train for the time there is and measure on `split`: accuracies, size, steps, and which images were right.
+
+    Images are turned as for a training of `whole` seconds, or of these.
+    """
     from netwright.core import refs, seeds
     from netwright.core.constraints import constrain
     from netwright.core.records import Proposal, Trial
@@ -142,6 +153,13 @@ def play(
 
     speeds = {each: probed(each) for each in ([settings["precision"]] if "precision" in settings else PRECISIONS)}
     precision = min(speeds, key=lambda each: speeds[each])
+    images = task.examples("train") + task.examples("valid")
+    passes = (
+        (1 - RESERVE)
+        * (whole or seconds)
+        / (speeds[precision] * images / settings.get("batch", takes["batch"].default))
+    )
+    _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None, passes)
     left = (1 - RESERVE) * seconds - (time.perf_counter() - start)
     deadline = {"deadline": left} if "deadline" in takes and left > 0 else {}
     steps = max(60, int((ROOM if deadline else 1) * left / speeds[precision]))
@@ -211,7 +229,7 @@ def main() -> None:
     def measured(choice: Choice) -> float:
         place = given.out / f"rate{choice['rate']:g}-width{choice['width']:g}"
         part = given.seconds * 2 / TRAININGS
-        return play(final, given.name, given.data, "valid", choice, part, given.seed, place)[metric]
+        return play(final, given.name, given.data, "valid", choice, part, given.seed, place, given.seconds)[metric]
 
     is_sized = "size" in final.get("task", {})
     best, found = choose(measured, {} if is_sized else sizes_of_timed_runs(given.name, given.data, given.seconds))

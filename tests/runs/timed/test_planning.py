@@ -232,6 +232,14 @@ def test_while_passes_are_few_the_last_training_has_what_search_and_ranking_woul
     assert few.rank_seconds + 2 * few.final_seconds > 1.25 * (enough.rank_seconds + 2 * enough.final_seconds)
 
 
+def test_passes_are_those_of_the_plan_in_all_of_its_time():
+    for images, expected in ((5_500, 70), (2_750, 140), (917, 420)):
+        plan = plans.planned(Circumstances(1 / 6, 20, 1, 1, images - images // 6, images // 6), speed(1.4e-3))
+        assert plans.passes(plan, 1.4e-3 * images) == pytest.approx(expected, rel=0.02)
+    assert [plans.between(passes, 30, 60) for passes in (0, 30, 60, float("inf"))] == [0, 0, 1, 1]
+    assert plans.between(1800**0.5, 30, 60) == pytest.approx(0.5)
+
+
 def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisions():
     given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=960, valid=240)
     plan = plans.planned(given, speed(4e-4))

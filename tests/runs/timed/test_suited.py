@@ -97,6 +97,19 @@ def test_classes_count_in_training_as_in_what_is_maximized(tmp_path, objective, 
 
 
 @pytest.mark.parametrize(
+    ("flip", "passes", "found"),
+    [(True, 7, (0, 0)), (True, 1800**0.5, (5.0, 0.05)), (True, 60, (10.0, 0.1)), (False, 7, (15.0, 0.15))],
+)
+def test_mirrored_images_that_are_seen_a_few_times_are_turned_less(tmp_path, flip, passes, found):
+    np.savez(tmp_path / "a.npz", **_images(40, 1, False, ALIKE))
+    given = {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache"), "flip": flip}
+    named, said = Reference("arrays", given), []
+    options, task = suited.suited(named, image_task_of(named), "valid_accuracy", said.append, passes)
+    assert (task.augmentation.rotation, task.augmentation.zoom) == found
+    assert ("rotation" in options.options) is any("turned" in each for each in said) is (found != (0, 0))
+
+
+@pytest.mark.parametrize(
     ("typed", "found"),
     [
         ({}, (15.0, 0.15)),

@@ -108,7 +108,9 @@ def begun(
         task, plan = image_task_of(named), replace(given, workers=workers.workers)
         session.prepare(named, task)
     objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
-    named, task = suited.suited(named, task, objective, session.say)
+    images = task.examples("train") + task.examples("valid")
+    passes = plans.passes(plan, probe.pass_seconds(task.io, plan.pace, plan.batch, images))
+    named, task = suited.suited(named, task, objective, session.say, passes)
     session.has_prepared(named)
     if rival is not None:
         check_reference(rival, task.io, constraints)

@@ -27,7 +27,6 @@ from netwright.runs.session import Session
 from netwright.runs.timed import probe, states
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.states import Begun
-from netwright.training import pace
 from netwright.training.standing import ends_in
 
 # of a set of trainings before its first step: processes that start, each about as long as the command did, and data
@@ -137,8 +136,8 @@ class Floor:
         numbers, batch = self.option("pace"), self.option("batch")
         if not (isinstance(self.task, ImageClassification) and isinstance(numbers, list | tuple) and numbers and batch):
             return 0.0
-        step = pace.seconds_per_step(probe.reference(self.task.io), batch, pace.Pace.of(numbers))
-        return step * (self.task.examples("train") + self.task.examples("valid")) / batch
+        images = self.task.examples("train") + self.task.examples("valid")
+        return probe.pass_seconds(self.task.io, numbers, batch, images)
 
     @property
     def keeps_rate(self) -> bool:

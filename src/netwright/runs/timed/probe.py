@@ -116,6 +116,11 @@ def reference(io: IO) -> Plan:
     return space.plan(starts_of(space)[0], io)
 
 
+def pass_seconds(io: IO, numbers: Sequence[float], batch: int, images: int) -> float:
+    """Seconds of a pass of that network over so many images, by the numbers of a pace."""
+    return pace.seconds_per_step(reference(io), batch, Pace.of(numbers)) * images / batch
+
+
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
     plan = reference(sized(task, side))
     return Speed(side, precision, fitted.numbers, pace.seconds_per_step(plan, batch, fitted) / batch)

@@ -222,6 +222,16 @@ def seeds_for(seconds: float, pass_seconds: float = 0.0) -> int:
     return max(1, min(MOST_SEEDS, int(most)))
 
 
+def between(value: float, low: float, high: float) -> float:
+    """Where a value lies between a lower one, 0, and a higher one, 1, in its logarithm; not beyond."""
+    return min(1.0, max(0.0, math.log(max(value, low) / low) / math.log(high / low)))
+
+
+def passes(timetable: Timetable, pass_seconds: float) -> float:
+    """Passes over the images that the reference would have in search and contest, of so many seconds each."""
+    return (timetable.search_seconds + timetable.contest_seconds) / pass_seconds
+
+
 def probe_seconds(hours: float) -> float:
     """Seconds for which the machine is measured, at most."""
     return min(PROBE, PROBE_SHARE * 3600 * hours)
@@ -280,8 +290,7 @@ def _ranking_share(left: float, splits: int) -> float:
 
 def _spared(passes: float) -> float:
     """What the search and the ranking have of their usual shares, where the plain network would have so many passes."""
-    between = math.log(max(passes, FEW_PASSES) / FEW_PASSES) / math.log(ENOUGH_PASSES / FEW_PASSES)
-    return SPARED + (1 - SPARED) * min(1.0, between)
+    return SPARED + (1 - SPARED) * between(passes, FEW_PASSES, ENOUGH_PASSES)
 
 
 def _heats(contest: float, ranking: float, workers: int, step: float, splits: int) -> tuple[int, float, float]:
@@ -299,8 +308,8 @@ def _heats(contest: float, ranking: float, workers: int, step: float, splits: in
 
 
 def _length(left: float) -> float:
-    """Where so many seconds lie between a short run, 0, and a long one, 1, in their logarithm."""
-    return min(1.0, max(0.0, math.log(max(left, 1.0) / SHORT) / math.log(LONG / SHORT)))
+    """Where so many seconds lie between a short run, 0, and a long one, 1."""
+    return between(left, SHORT, LONG)
 
 
 def _final_seconds(usable: float, left: float, workers: int) -> float:
