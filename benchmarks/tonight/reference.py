@@ -3,7 +3,7 @@
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
 The settings are those of timed runs (`runs/timed/defaults.py`, `suited.py`) and their contests, with the faster of both
-precisions; `--final FILE.toml` gives others, and `--constraint` the starts and settings within it. `choose` takes the
+precisions; `--final FILE.toml` gives others, or `--constraint` the starts and settings within it. `choose` takes the
 size of images that a timed run would take, and finds, on the validation images of seed 0, how many times their rate and
 the width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the better of
 both together, a third of the time each. It is done once for a data set, off the clock, which favors P1. `train` trains
@@ -115,10 +115,12 @@ def play(
 ) -> dict[str, Any]:
     """Train for the time there is and measure on `split`: accuracies, size, steps, and which images were right.
 
-    Images are turned as for a training of `whole` seconds, or of these.
+    Images are turned as in a run of `whole` seconds, else of these: as often as the plain network, which is the first
+    start of the space whatever is trained, would see them in all of its steps.
     """
     from netwright.core import refs, seeds
     from netwright.core.constraints import constrain
+    from netwright.core.protocols import starts_of
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
@@ -129,41 +131,42 @@ def play(
     size = {"size": int(choice["side"])} if "side" in choice else {}
     named = _task(name, folder, size | final.get("task", {}))
     metric = {"accuracy": "valid_accuracy", "balanced": "valid_balanced_accuracy"}[given.metric]
-    _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None)
-    space = constrain(refs.load("space", _reference(final["space"])), task.io, tuple(final.get("constraints", ())))
-    genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[final.get("start", 0)]
+    loaded = refs.load("task", named)
+    _, task = suited.suited(named, loaded, metric, lambda _: None)
+    space = refs.load("space", _reference(final["space"]))
+    within = constrain(space, task.io, tuple(final.get("constraints", ())))
+    genotype = tuple(final["genotype"]) if "genotype" in final else starts_of(within)[final.get("start", 0)]
     genotype = scaled(space.genes, genotype, choice["width"])
-    space.check(genotype)
+    within.check(genotype)
     takes = refs.options_of(refs.locate("evaluator", "training"))
     settings = dict(final["evaluator"])
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
-    def trained(options: Mapping[str, Any], into: Path) -> Any:
+    def trained(network: Any, options: Mapping[str, Any], into: Path) -> Any:
         listed = Reference("training", {**settings, **options})
         evaluator = refs.load("evaluator", listed, space=space, task=task)
-        own = seeds.trial_seed(seed, space.key(genotype), 0)
+        own = seeds.trial_seed(seed, space.key(network), 0)
         into.mkdir(parents=True, exist_ok=True)
-        result = evaluator.evaluate(Trial(1, Proposal(genotype), space.key(genotype), own, "running"), Alone(into))
+        result = evaluator.evaluate(Trial(1, Proposal(network), space.key(network), own, "running"), Alone(into))
         if result.failure:
             raise SystemExit(f"P1 on {name}: {result.failure} {result.message}")
         return result
 
-    def probed(precision: str) -> float:
-        return _seconds_of_step(lambda steps: trained({"steps": steps, "precision": precision}, out / "probe"))
+    def probed(network: Any, precision: str) -> float:
+        return _seconds_of_step(lambda steps: trained(network, {"steps": steps, "precision": precision}, out / "probe"))
 
-    speeds = {each: probed(each) for each in ([settings["precision"]] if "precision" in settings else PRECISIONS)}
+    precisions = [settings["precision"]] if "precision" in settings else PRECISIONS
+    speeds = {each: probed(genotype, each) for each in precisions}
     precision = min(speeds, key=lambda each: speeds[each])
-    images = task.examples("train") + task.examples("valid")
-    passes = (
-        (1 - RESERVE)
-        * (whole or seconds)
-        / (speeds[precision] * images / settings.get("batch", takes["batch"].default))
-    )
-    _, task = suited.suited(named, refs.load("task", named), metric, lambda _: None, passes)
+    plain = next(iter(starts_of(space)), genotype)
+    step = speeds[precision] if plain == genotype else min(probed(plain, each) for each in precisions)
+    steps_of_a_pass = (task.examples("train") + task.examples("valid")) / settings.get("batch", takes["batch"].default)
+    passes = (1 - RESERVE) * (whole or seconds) / (step * steps_of_a_pass)
+    _, task = suited.suited(named, loaded, metric, lambda _: None, passes)
     left = (1 - RESERVE) * seconds - (time.perf_counter() - start)
     deadline = {"deadline": left} if "deadline" in takes and left > 0 else {}
     steps = max(60, int((ROOM if deadline else 1) * left / speeds[precision]))
-    result = trained({"steps": steps, "precision": precision, "split": split, "save": True, **deadline}, out)
+    result = trained(genotype, {"steps": steps, "precision": precision, "split": split, "save": True, **deadline}, out)
     found = outcome.read(out / outcome.OUTCOME)
     right = found.predictions == found.targets
     kinds = [right[found.targets == kind].mean() for kind in np.unique(found.targets)]
@@ -205,11 +208,14 @@ def main() -> None:
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
     parser.add_argument("--final", type=Path)
     parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
+    parser.add_argument("--turned", type=float, help="degrees by which images are turned, and hundredths of a zoom")
     parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
     parser.add_argument("--constraint", action="append", default=[], help="what that start is within")
     given = parser.parse_args()
     if given.constraint and given.what == "choose":
         parser.error("--constraint goes with train: networks of other widths may lie beyond it")
+    if given.constraint and given.final:
+        parser.error("--constraint goes without --final: write constraints into that file")
     count = int((data.read(given.name, given.data).split != data.TEST).sum())
     final = (
         tomllib.loads(given.final.read_text(encoding="utf-8"))
@@ -217,8 +223,9 @@ def main() -> None:
         else of_timed_runs(count, given.constraint)
     )
     final["start"] = given.start
-    if given.size:
-        final["task"] = final.get("task", {}) | {"size": given.size}
+    sizes = {"size": given.size} if given.size else {}
+    turns = {} if given.turned is None else {"rotation": given.turned, "zoom": given.turned / 100}
+    final["task"] = final.get("task", {}) | sizes | turns
     metric = {"accuracy": "accuracy", "balanced": "balanced_accuracy"}[data.SETS[given.name].metric]
     if given.what == "train":
         facts = play(final, given.name, given.data, "test", given.choice, given.seconds, given.seed, given.out)

@@ -81,13 +81,13 @@ class Contests:
 
 
 class Measurements:
-    def __init__(self):
-        self.sides = None
+    def __init__(self, pace=PACE):
+        self.sides, self.pace = None, pace
 
     def __call__(self, task, sides, batch, threads, patience, device):
         self.sides = sides
         assert 0 < patience.seconds <= 60
-        return [Speed(side, "float32", PACE, side * 1e-7) for side in sides]
+        return [Speed(side, "float32", self.pace, side * 1e-7) for side in sides]
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +113,8 @@ def data(tmp_path):
 
 
 class Played:
-    def __init__(self, folder, task, contest=None, out=None, **wish):
-        self.contest, self.measure, self.out = contest or Contests(), Measurements(), out or io.StringIO()
+    def __init__(self, folder, task, contest=None, out=None, pace=PACE, **wish):
+        self.contest, self.measure, self.out = contest or Contests(), Measurements(pace), out or io.StringIO()
         self.watch = Stopwatch()
         session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
         given = {**GIVEN, **wish.pop("given", {})}
@@ -159,6 +159,21 @@ def test_a_run_from_data_to_facts(data, tmp_path):
     assert stored == plan and stored.played == {"trials": 4, "cut": 1}
     assert json.loads((tmp_path / "run" / playing.RESULT).read_text()) == found.facts
     assert 0 < float((tmp_path / "run" / USED).read_text()) < 60
+
+
+@pytest.mark.parametrize(("step", "turned"), [(10.0, 0), (5.0, "less"), (1.0, 10)])
+def test_mirrored_images_are_turned_by_how_often_the_plain_network_would_see_them(data, tmp_path, step, turned):
+    """A step of so many seconds, and half an hour: about 25, 50 and 250 passes."""
+    mirrored = Reference(data.name, {**data.options, "flip": True})
+    pace = (0, 0, 0, 0, 0, 0, step)
+    found = Played(tmp_path / "run", mirrored, pace=pace)
+    options = found.contest.calls[0][0].task.options
+    assert 0 < options["rotation"] < 10 if turned == "less" else options.get("rotation", 0) == turned
+    assert ("images are not turned, since the plain network would see each 2" in found.said) is (turned == 0)
+    again = Played(
+        tmp_path / "again", mirrored, pace=(0, 0, 0, 0, 0, 0, 3.0), timetable=tmp_path / "run/timetable.toml"
+    )
+    assert again.contest.calls[0][0].task.options == options, "by the timetable, not by this machine"
 
 
 def test_an_accuracy_is_told_whatever_decided(data, tmp_path):

@@ -88,9 +88,9 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     """The plain network: the first that the space starts from, or the largest one like it that is allowed.
 
     Where constraints leave the first start out, that is the smaller version of it which the search began from instead,
-    unless a residual network comes closer to the first one's size by more than residual.TOLERANCE: what there would be
-    without a search. Where there is none, or no start, it is a residual network about as large as the best one found.
-    The starts behind the first are no plain networks: they are what a search begins from, and may be its winner.
+    unless a residual network that is allowed, and no larger than the first start, is larger by more than
+    residual.TOLERANCE. Where there is neither, or no start, it is a residual network about as large as the best one
+    found. The starts behind the first are no plain networks: they are what a search begins from, and may be its winner.
 
     Args:
         run: Run file of the search.

@@ -30,10 +30,10 @@ TURN, ZOOM = "rotation", "zoom"
 
 TURNED: Final = (15.0, 10.0)  # degrees by which training images are turned at first, not mirrored and mirrored
 ZOOMED: Final = 0.01  # of a width or height, for each of these degrees
-# Passes of the plain network up to which mirrored images are not turned, and from which on they are as far as usual. On
-# classes 0 to 3 of CIFAR-10 no turns were better by 0.6 points in 38 passes, and worse by 0.4 in 79 (docs/tasks.md).
-# Images that are not mirrored were not compared
-SEEN: Final = (30.0, 60.0)
+# Passes of the plain network up to which mirrored images are not turned, and from which on they are as far as usual: a
+# guess between the 38 in which none was better and the 79 in which all was not worse (docs/tasks.md); images that are
+# not mirrored were not compared
+PASSES: Final = (30.0, 60.0)
 COLORS: Final = 3  # channels of an image in color
 LOOKED_AT, AT_ONCE, SEED = 3_000, 256, 0  # images that tell whether they may be mirrored; read at once; of the draw
 
@@ -53,7 +53,7 @@ def sized(named: Reference, task: ImageClassification, side: int) -> Reference:
 
 
 def distorted(named: Reference, task: ImageClassification) -> ImageClassification:
-    """The task as far as it is known before its data is: what its steps will cost, they cost with turns and zoom."""
+    """The task as far as it is known before its data is: what its steps will cost at most, with turns and zoom."""
     own = task.augmentation
     turning = _free(named, _turned(own.flip))
     if _distorts(task) or not turning:
@@ -95,9 +95,11 @@ def suited(
         say(_why(found, flip=flip))
     if turning:
         say(
-            f"training images are turned by up to {turning[TURN]:g} degrees and zoomed by up to {turning[ZOOM]:.0%} "
-            f"at first (--task.{TURN} 0: not)"
+            f"training images are turned by up to {turning[TURN]:g} degrees and zoomed by up to "
+            f"{100 * turning[ZOOM]:g}% at first (--task.{TURN} 0: not)"
         )
+    elif not _distorts(task) and _free(named, _turned(flip)):
+        say(f"training images are not turned, since the plain network would see each {passes:.0f} times only")
     if evening:
         counts = task.class_counts("train")
         say(
@@ -115,7 +117,7 @@ def _free(named: Reference, options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _turned(flip: bool, passes: float = inf) -> Mapping[str, float]:
     """How far training images are turned and zoomed: further where mirroring does not make others of them."""
-    degrees = round(between(passes, *SEEN) * TURNED[True], 1) if flip else TURNED[False]
+    degrees = round(between(passes, *PASSES) * TURNED[True], 1) if flip else TURNED[False]
     return {TURN: degrees, ZOOM: round(ZOOMED * degrees, 4)} if degrees else {}
 
 

@@ -228,7 +228,10 @@ def between(value: float, low: float, high: float) -> float:
 
 
 def passes(timetable: Timetable, pass_seconds: float) -> float:
-    """Passes over the images that the reference would have in search and contest, of so many seconds each."""
+    """Passes over the images that the reference would have in search and contest, of so many seconds each.
+
+    They are those of one training with the threads of the search.
+    """
     return (timetable.search_seconds + timetable.contest_seconds) / pass_seconds
 
 
