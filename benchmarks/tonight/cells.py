@@ -41,6 +41,7 @@ class Column:
         share: Its time, in times that of a search.
         needs: Column whose cell of the same data set must have been played: that of P1's choice, of seed 0; that whose
             timetable is changed, of the same seed.
+        cores: Cores that it has, and workers of a search.
     """
 
     kind: Literal["plain", "search", "choose", "reference"]
@@ -49,6 +50,7 @@ class Column:
     arguments: tuple[str, ...] = ()
     share: float = 1.0
     needs: str = ""
+    cores: int = 1
 
     def needed(self, cell: Cell) -> Cell | None:
         """The cell that must have been played before; None: there is none."""
@@ -71,6 +73,7 @@ COLUMNS: Mapping[str, Column] = {
     "nasnet": Column("search", 2, ON_ONE, ("--space", "nasnet")),
     "no-contest": Column("search", 2, ON_ONE, needs="netwright"),
     "no-genes": Column("search", 2, ON_ONE, ("--space.with", "none")),
+    "two-cores": Column("search", 3, ON_TWO, cores=2),
 }
 
 
@@ -243,7 +246,7 @@ def command(
         kept, images = str(out / "right.npy"), str(folder / f"{cell.data}.npz")
         return [sys.executable, "-m", "tonight.plain", kept, images, *usual, *unflipped, *more]
     if column.kind == "search":
-        hours = ["--hours", f"{seconds / 3600:.6g}", "--workers", "1", "--seed", str(cell.seed)]
+        hours = ["--hours", f"{seconds / 3600:.6g}", "--workers", str(column.cores), "--seed", str(cell.seed)]
         argument = given.argument(cell.data, folder)
         if before is not None:
             changed = without_contest(before.facts["timetable"])
@@ -273,14 +276,15 @@ def without_contest(timetable: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Playing:
-    """A cell that runs in a process of its own, on one core."""
+    """A cell that runs in a process of its own, on its cores."""
 
-    def __init__(self, cell: Cell, words: Sequence[str], out: Path, core: int | None) -> None:
-        self.cell, self.out, self.core = cell, out, core
+    def __init__(self, cell: Cell, words: Sequence[str], out: Path, cores: Sequence[int | None]) -> None:
+        self.cell, self.out, self.cores = cell, out, tuple(cores)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         paths = (str(HERE.parent), environment.get("PYTHONPATH", ""))
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        held = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
+        known = [str(core) for core in self.cores if core is not None]
+        held = ["taskset", "-c", ",".join(known)] if known and shutil.which("taskset") else []
         self.begun, self._wall, self._overran = time.monotonic(), 0.0, False
         with (out / "out.txt").open("wb") as told, (out / "err.txt").open("wb") as said:
             self._process = subprocess.Popen(

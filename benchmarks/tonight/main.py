@@ -6,9 +6,9 @@ Columns: P0 is `plain/plain_tonight.py` unchanged (width 16, no mirror images of
 network of our own default space with our own final settings and size of images, and the better of fixed and tuned rate
 and width by validation (`tonight/reference.py`); `-50k` limited to 50,000 parameters; the others change one thing of
 the default.
-Each search or training has one core and `--seconds`; results are lines of `tonight/results.jsonl`, and a cell that was
-cut is played again from the start. `--table --csv benchmarks/results.csv` adds what was found to the table of all
-benchmarks.
+Each search or training has `--seconds` and one core, but searches of `two-cores`, which `--at-once 1` leaves out;
+results are lines of `tonight/results.jsonl`, and a cell that was cut is played again from the start. `--table --csv
+benchmarks/results.csv` adds what was found to the table of all benchmarks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def _play(options: argparse.Namespace, columns: Mapping[str, Column]) -> None:
     if options.at_once > len(cores):
         raise SystemExit(f"--at-once is {options.at_once}, but there are {len(cores)} cores; each cell needs its own")
     asked = cells.listed(columns, options.columns or columns, options.only or data.REPORTED, options.seeds)
+    asked = [cell for cell in asked if columns[cell.column].cores <= options.at_once]
     names = sorted({cell.data for cell in asked})
     for name in names:
         data.write(name, options.data)
@@ -80,14 +81,18 @@ def _play(options: argparse.Namespace, columns: Mapping[str, Column]) -> None:
         while True:
             left = until - time.monotonic()
             while free and (cell := cells.upcoming(waiting, done, columns, options.seconds, left)):
+                column = columns[cell.column]
+                if column.cores > len(free):
+                    break
                 waiting.remove(cell)
-                playing.append(_begun(cell, columns[cell.column], options, done, free.pop(0)))
+                own, free = free[: column.cores], free[column.cores :]
+                playing.append(_begun(cell, column, options, done, own))
             if not playing:
                 return
             time.sleep(0.2)
             for each in [p for p in playing if p.ended(1.5 * cells.expected(columns[p.cell.column], options.seconds))]:
                 playing.remove(each)
-                free.append(each.core)
+                free += each.cores
                 line = each.line(options.seconds, options.data, _about())
                 cells.append(options.lines, line)
                 if not line.failed:
@@ -99,14 +104,14 @@ def _play(options: argparse.Namespace, columns: Mapping[str, Column]) -> None:
 
 
 def _begun(
-    cell: Cell, column: Column, options: argparse.Namespace, done: Mapping[Cell, Line], core: int | None
+    cell: Cell, column: Column, options: argparse.Namespace, done: Mapping[Cell, Line], cores: Sequence[int | None]
 ) -> Playing:
     out = options.folder / cell.name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     before = done.get(needed) if (needed := column.needed(cell)) else None
     words = cells.command(cell, column, options.data, out, options.seconds, before, options.netwright)
-    return Playing(cell, words, out, core)
+    return Playing(cell, words, out, cores)
 
 
 def _about() -> dict[str, str]:

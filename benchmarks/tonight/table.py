@@ -212,6 +212,7 @@ def markdown(
             _main(lines, targets),
             _small(lines, targets),
             _ablations(lines, columns, targets),
+            _alike(lines, columns),
             _criteria(criteria(lines, targets, seeds, overran)),
             _notes(lines),
         )
@@ -282,6 +283,31 @@ def _ablations(lines: Lines, columns: Mapping[str, Column], targets: Targets) ->
         if body
         else ""
     )
+
+
+def _alike(lines: Lines, columns: Mapping[str, Column]) -> str:
+    """What searches on several cores shipped, beside the reference that each trained for the same seconds."""
+    body = []
+    for key, name in ((key, name) for key, column in columns.items() if column.cores > 1 for name in column.sets):
+        found = [line for cell, line in sorted(lines.items()) if (cell.column, cell.data) == (key, name)]
+        pairs = [(line.value, line.facts.get("reference_test_accuracy")) for line in found]
+        known = [(100 * own, 100 * other) for own, other in pairs if own is not None and other is not None]
+        if known:
+            shipped = sum(line.facts.get("shipped") == "searched" for line in found)
+            gains = [own - other for own, other in known]
+            half = _student(len(gains) - 1) * stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else None
+            gain = Difference(fmean(gains), half and fmean(gains) - half, half and fmean(gains) + half, len(gains), "")
+            means = [f"{fmean(each):.2f}" for each in zip(*known, strict=True)]
+            body.append((key, name, *means, str(gain), f"{shipped} of {len(found)}"))
+    head = (
+        "",
+        "data set",
+        "what shipped",
+        "the reference beside it",
+        "difference, over seeds",
+        "searched networks shipped",
+    )
+    return _grid(head, body) if body else ""
 
 
 def _criteria(found: Sequence[Criterion]) -> str:

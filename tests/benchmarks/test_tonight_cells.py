@@ -129,10 +129,17 @@ def test_without_a_contest_the_search_has_its_time_and_decides(tmp_path):
 
 def _played(cell, words, out, limit=60.0):
     out.mkdir()
-    playing = Playing(cell, words, out, None)
+    playing = Playing(cell, words, out, ())
     while not playing.ended(limit):
         pass
     return playing
+
+
+def test_a_search_on_two_cores_has_two_workers(tmp_path):
+    column = COLUMNS["two-cores"]
+    words = cells.command(Cell("cifar5000", "two-cores", 1), column, tmp_path, tmp_path, 600, None, "netwright")
+    assert words[words.index("--workers") + 1] == str(column.cores) == "2"
+    assert all(each.cores == 1 for name, each in COLUMNS.items() if name != "two-cores")
 
 
 def test_what_failed_says_why(tmp_path):
@@ -282,10 +289,20 @@ def fake(tmp_path):
 def test_cells_are_played_once_and_shown(tmp_path, fake):
     for again in (False, True):
         done = subprocess.run(_script(tmp_path, *fake, "--seeds", "2"), capture_output=True, text=True, check=True)
-        assert "| digits | - | - | 50.00 ± 0.00 (2) |" in done.stdout and "55 cells are left" in done.stdout
+        assert "| digits | - | - | 50.00 ± 0.00 (2) |" in done.stdout and "59 cells are left" in done.stdout
         assert "In 2 of 2 runs a searched network was shipped" in done.stdout
         assert done.stderr.startswith("0 cells" if again else "2 cells")
     assert [line.cell.seed for line in cells.read(tmp_path / "lines.jsonl")] == [0, 1]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_cells_that_need_two_cores_are_played_where_two_may_be_used(tmp_path, fake):
+    place = fake.index("--at-once")
+    words = [*fake[:place], *fake[place + 2 :], "--columns", "two-cores", "--only", "cifar4to7", "--seeds", "1"]
+    np.savez(tmp_path / "cifar4to7.npz", **np.load(tmp_path / "digits.npz"))
+    for count, expected in (("1", 0), ("2", 1)):
+        subprocess.run(_script(tmp_path, *words, "--at-once", count), check=True, capture_output=True)
+        assert len(cells.read(tmp_path / "lines.jsonl")) == expected
 
 
 def test_a_cell_that_was_cut_leaves_no_line_and_no_process(tmp_path, fake):

@@ -138,3 +138,12 @@ def test_everything_that_was_found_stands_on_the_page():
         "netwright took 1.00 to 1.05 times its time",
     ):
         assert part in page
+
+
+def test_searches_on_two_cores_stand_beside_the_reference_that_each_trained_alike():
+    facts = {"reference_test_accuracy": 0.76, "shipped": "searched"}
+    found = table.markdown(lines_of({("cifar5000", "two-cores"): [0.77, 0.79]}, facts=facts), COLUMNS, {}, SEEDS)
+    assert "| two-cores | cifar5000 | 78.00 | 76.00 | +2.00 (-10.71 to +14.71) | 2 of 2 |" in found
+    facts = {"reference_test_accuracy": 0.8, "shipped": "reference"}
+    found = table.markdown(lines_of({("cifar4to7", "two-cores"): [0.8]}, facts=facts), COLUMNS, {}, SEEDS)
+    assert "| two-cores | cifar4to7 | 80.00 | 80.00 | +0.00 | 0 of 1 |" in found
