@@ -3,7 +3,7 @@
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
 The settings are those of timed runs (`runs/timed/defaults.py`, `suited.py`) and their contests, with the faster of both
-precisions; `--final FILE.toml` gives others, or `--constraint` the starts and settings within it. `choose` takes the
+precisions; `--final FILE.toml` gives others, or `--constraint` the starts within it. `choose` takes the
 size of images that a timed run would take, and finds, on the validation images of seed 0, how many times their rate and
 the width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the better of
 both together, a third of the time each. It is done once for a data set, off the clock, which favors P1. `train` trains
@@ -63,7 +63,7 @@ def of_timed_runs(images: int, constraints: Sequence[str] = ()) -> dict[str, Any
     """Space and settings with which a timed run within constraints trains on so many images, as a run file has them."""
     from netwright.runs.timed import defaults, heats, timetable
 
-    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.any_training(constraints)}
+    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
     return {"space": {"ref": defaults.SPACE}, "evaluator": training, "constraints": list(constraints)}
 
 

@@ -236,8 +236,7 @@ def test_p1_trains_and_tests(tmp_path, monkeypatch):
 
 def test_starts_within_constraints_are_trained_as_timed_runs_train_them():
     final = reference.of_timed_runs(5_000, ["params <= 50000"])
-    assert final["constraints"] == ["params <= 50000"] and final["evaluator"]["mixing"] == 0
-    assert reference.of_timed_runs(5_000)["evaluator"]["mixing"] > 0
+    assert final == reference.of_timed_runs(5_000) | {"constraints": ["params <= 50000"]}
 
 
 def test_p1_is_within_the_constraints_it_is_given(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
 # what the tests play in place of the defaults: seconds of budgets count as steps
-SMALL = Defaults("residual", ("lr",), "asha", lambda plan, *_: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
+SMALL = Defaults("residual", ("lr",), "asha", lambda plan, _: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
 GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
 
 

@@ -114,8 +114,7 @@ def begun(
     session.has_prepared(named)
     if rival is not None:
         check_reference(rival, task.io, constraints)
-    space, strategy = (typed_of(wish, part) for part in ("space", "strategy"))
-    tables = defaults.tables(plan, task.examples("train"), space, strategy, constraints)
+    tables = defaults.tables(plan, task.examples("train"), *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
     if has_no_settings(wish):
         tables["space"].pop("with", None)

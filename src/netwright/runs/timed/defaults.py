@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from netwright.core import refs
-from netwright.core.constraints import parse
 from netwright.core.refs import Reference
 from netwright.core.timetable import Timetable
 
@@ -20,7 +19,7 @@ STRATEGY: Final = "mobster"
 SETTINGS: Final = tuple(
     f"{name}:centered" for name in ("lr", "weight_decay", "label_smoothing", "mixing", "averaging", "strength", "flip")
 )
-# of every training of a timed run, but for what `any_training` says of small networks
+# of every training of a timed run
 TRAINING: Final[Mapping[str, Any]] = {
     "optimizer": "muon",
     "schedule": "constant",
@@ -32,37 +31,18 @@ TRAINING: Final[Mapping[str, Any]] = {
     "checkpoint_minutes": 0.5,
 }
 WARM_UP: Final = 30  # steps, at most an epoch
-# Bounds on parameters below which nothing is mixed: networks within 50,000 were better by 0.5 to 1.3 points without, on
-# 1,000 images of each of the classes 0 to 3 of CIFAR-10 in four minutes of one core, and alike on 300 of each
-UNMIXED: Final = 100_000
 
 
-def any_training(constraints: Sequence[str] = ()) -> Mapping[str, Any]:
-    """Options of the evaluator in any training of a timed run.
-
-    Args:
-        constraints: Constraints of the run, as a run file has them.
-
-    Raises:
-        BadRunFile: One of them cannot be read.
-    """
-    return {**TRAINING, "mixing": 0.0} if _is_small(constraints) else TRAINING
-
-
-def search_training(timetable: Timetable, images: int, constraints: Sequence[str] = ()) -> Mapping[str, Any]:
+def search_training(timetable: Timetable, images: int) -> Mapping[str, Any]:
     """Options of the evaluator in the search: those of any training, and what the timetable decides.
 
     Args:
         timetable: The timetable of the run.
         images: Number of training images.
-        constraints: Constraints of the run, as a run file has them.
-
-    Raises:
-        BadRunFile: One of them cannot be read.
     """
     whole = timetable.rungs[-1] + timetable.rank_seconds + timetable.final_seconds
     return {
-        **any_training(constraints),
+        **TRAINING,
         "warmup": round(min(1.0, WARM_UP * timetable.batch / images), 4),
         "batch": timetable.batch,
         "precision": timetable.precision,
@@ -80,21 +60,16 @@ class Defaults:
         space: Name of the space.
         settings: Settings of training among its genes, where the space is this one.
         strategy: Name of the strategy.
-        training: Gives the options of the evaluator in the search: see `search_training`.
+        training: Gives the options of the evaluator in the search, by the timetable and the number of images.
     """
 
     space: str = SPACE
     settings: tuple[str, ...] = SETTINGS
     strategy: str = STRATEGY
-    training: Callable[[Timetable, int, Sequence[str]], Mapping[str, Any]] = search_training
+    training: Callable[[Timetable, int], Mapping[str, Any]] = search_training
 
     def tables(
-        self,
-        timetable: Timetable,
-        images: int,
-        space: Reference | None,
-        strategy: Reference | None,
-        constraints: Sequence[str] = (),
+        self, timetable: Timetable, images: int, space: Reference | None, strategy: Reference | None
     ) -> dict[str, Any]:
         """Tables of a run file: space, strategy, evaluator, executor and threads.
 
@@ -103,10 +78,6 @@ class Defaults:
             images: Number of training images.
             space: Space in place of the default one; None: the default one.
             strategy: Strategy in place of the default one; None: the default one.
-            constraints: Constraints of the run, as a run file has them.
-
-        Raises:
-            BadRunFile: One of these cannot be read.
         """
         chosen = space or Reference(self.space)
         given = {} if "with" in chosen.options or not self.settings else {"with": ",".join(self.settings)}
@@ -116,16 +87,10 @@ class Defaults:
         return {
             "space": {"ref": chosen.name, **chosen.options, **given},
             "strategy": {"ref": played.name, **budgets, **played.options},
-            "evaluator": {"ref": "training", **self.training(timetable, images, constraints), **own},
+            "evaluator": {"ref": "training", **self.training(timetable, images), **own},
             "executor": {"ref": "processes", "workers": timetable.workers},
             "threads_per_trial": timetable.threads,
         }
-
-
-def _is_small(constraints: Sequence[str]) -> bool:
-    """Whether constraints leave networks of few parameters only."""
-    bounds = map(parse, constraints)
-    return any(each.metric == "params" and each.comparison[0] == "<" and each.bound < UNMIXED for each in bounds)
 
 
 def _budgets(strategy: Reference, timetable: Timetable) -> dict[str, Any]:
