@@ -293,7 +293,7 @@ def test_weights_of_classes_hold_for_smoothed_targets_and_parts_of_a_batch(accum
     expected = 0.0
     for logits, share in ((outputs, 1.0), *((other, 0.4) for other in others)):
         each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=0.2)
-        expected += share * float((each * Weighted().weights(targets)).mean())
+        expected += share * float((each * Weighted().weights(targets)).mean().detach())
     descent = Descent(network, Weighted(), step_settings.optimizer(used, network), used, steps=10)
     assert float(descent(images, targets, 0, len(images))) == pytest.approx(expected, rel=1e-5)
 

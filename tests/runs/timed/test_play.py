@@ -176,6 +176,13 @@ def test_mirrored_images_are_turned_by_how_often_the_plain_network_would_see_the
     assert again.contest.calls[0][0].task.options == options, "by the timetable, not by this machine"
 
 
+def test_a_constraint_that_cannot_be_read_is_refused_before_anything_is_measured(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Measurements, "__call__", lambda *_: pytest.fail("the machine was measured"))
+    with pytest.raises(BadRunFile, match="'params <= lots' cannot be read"):
+        Played(tmp_path / "run", data, given={"constraints": ["params <= lots"]})
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_accuracy_is_told_whatever_decided(data, tmp_path):
     """The mean is a loss, and stands in the verdict; what is called an accuracy is one."""
     found = Played(tmp_path / "run", data, Contests(measure=Objective("test_loss", -1)), given=LOSS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from netwright.core import cards, reading, run_file, timetable, trust
+from netwright.core.constraints import parse
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.latency import LATENCY, is_named
 from netwright.core.records import IO
@@ -95,6 +96,8 @@ def begun(
         raise BadRunFile(
             f"{LATENCY.name} cannot be a constraint of a run by the clock; give --trials, or bound multiply_adds"
         )
+    for text in constraints:  # at once, not when all is measured and decoded
+        parse(text)
     rival = wish.reference if wish.reference is not None or given is None else reference_of(wish, given)
     if rival is not None:
         sides = _sides(named, task) if given is None else (given.side,)
