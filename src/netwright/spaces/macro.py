@@ -131,9 +131,9 @@ class MacroSpace:
     def smaller(self, genotype: Genotype) -> Iterator[Genotype]:
         """Networks of the same kinds of blocks with fewer channels, and fewer blocks where transitions do most.
 
-        Where stages begin with a transition, the stem keeps its width longest: at each width the first stages lose a
-        block, one after another, and with each number of blocks the last stages become narrower, since that costs least
-        of what is learned in minutes (docs/spaces.md). Elsewhere only the width becomes less. Some come twice.
+        Where stages begin with a transition, the stem keeps its width longest, which did better than a narrow one with
+        more blocks (docs/spaces.md): at each width the first stages lose a block, one after another, and with each
+        number of blocks the last stages become narrower. Elsewhere only the width becomes less. Some come twice.
         """
         given = settled(genotype)
         depths, bounds = given[_DEPTH : _DEPTH + int(given[_STAGES])], range(int(given[_WIDEST]), len(WIDEST))

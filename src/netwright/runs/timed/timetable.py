@@ -224,7 +224,7 @@ def seeds_for(seconds: float, pass_seconds: float = 0.0) -> int:
 
 def between(value: float, low: float, high: float) -> float:
     """Where a value lies between a lower one, 0, and a higher one, 1, in its logarithm; not beyond."""
-    return min(1.0, max(0.0, math.log(max(value, low) / low) / math.log(high / low)))
+    return min(1.0, math.log(max(value, low) / low) / math.log(high / low))
 
 
 def passes(timetable: Timetable, pass_seconds: float) -> float:
