@@ -60,10 +60,13 @@ class Alone:
 
 
 def of_timed_runs(images: int, constraints: Sequence[str] = ()) -> dict[str, Any]:
-    """Space and settings with which a timed run within constraints trains on so many images, as a run file has them."""
-    from netwright.runs.timed import defaults, heats, timetable
+    """Space and settings with which a timed run within constraints trains on so many images, as a run file has them.
 
-    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
+    How far they are made smaller, `play` says, which knows their size.
+    """
+    from netwright.runs.timed import defaults, timetable
+
+    training = {"cooldown": timetable.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
     return {"space": {"ref": defaults.SPACE}, "evaluator": training, "constraints": list(constraints)}
 
 
@@ -124,7 +127,7 @@ def play(
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
-    from netwright.runs.timed import suited
+    from netwright.runs.timed import probe, suited, timetable
 
     start = time.perf_counter()
     given = data.SETS[name]
@@ -139,7 +142,7 @@ def play(
     genotype = scaled(space.genes, genotype, choice["width"])
     within.check(genotype)
     takes = refs.options_of(refs.locate("evaluator", "training"))
-    settings = dict(final["evaluator"])
+    settings = {"shrink": timetable.shrink_for(probe.side_of(task)), **final["evaluator"]}
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
     def trained(network: Any, options: Mapping[str, Any], into: Path) -> Any:

@@ -25,10 +25,10 @@ def _course(steps, cooldown, cut=None, span=None):
     return FlexibleSchedule(Length(steps, span or steps), rates, cooldown, cut)
 
 
-def _played(course, seconds, each, measuring=0.0, start=0):
+def _played(course, seconds, each, measuring=0.0, start=0, dearer=1.0):
     """Train until the course ends, `each` telling what a step takes; returns step, seconds, and the last factor."""
     elapsed = [0.0]
-    deadline = Deadline(seconds, lambda: elapsed[0], measuring, start)
+    deadline = Deadline(seconds, lambda: elapsed[0], measuring, start, dearer)
     ending, step, factor = Ending(course, Standing(None, 0), ALONE, deadline), start, 1.0
     while step < course.steps:
         factor = course.factor(step)
@@ -116,6 +116,27 @@ def test_a_cooldown_begins_by_the_speed_of_late_and_earlier_the_more_steps_diffe
         begun[name] = 0.8 * course.cut.span
     assert begun["uneven"] < begun["even"] - 10
     assert begun["slower"] == pytest.approx(0.8 * (300 + 680 / 1.25), abs=5)
+
+
+@given(dearer=st.floats(1.0, 4.0), cooldown=st.floats(0.05, 0.5), start=st.integers(0, 300), told=st.floats(0.9, 1.1))
+def test_a_cooldown_whose_steps_take_longer_begins_so_much_earlier(dearer, cooldown, start, told):
+    """On whole images, of which it is known about how much longer they take."""
+    course = _course(9000, cooldown)
+    each = lambda step: dearer if course.is_cooling(step - 1) else 1.0  # noqa: E731
+    step, elapsed, factor = _played(course, 1500.0, each, start=start, dearer=max(1.0, told * dearer))
+    assert (course.cut.why, factor < 0.1) == ("deadline", True)
+    assert 0.88 * 1500 < elapsed < 1500
+    early = [course.is_early(each) for each in range(step + 1)]
+    assert early == sorted(early, reverse=True) and sum(early) == pytest.approx((1 - cooldown) * course.span, abs=2)
+    if 0.95 < told < 1.05:
+        assert not course.cut.bends and elapsed > 0.93 * 1500
+
+
+def test_nothing_is_early_where_a_training_comes_to_its_end_without_a_cooldown():
+    assert not any(_course(20, 0.0).is_early(step) for step in range(21))
+    assert all(_course(10, 0.0, span=20).is_early(step) for step in range(11)), "whatever goes on with it"
+    assert all(_course(10, 0.2, span=20).is_early(step) for step in range(11))
+    assert [_course(10, 0.2).is_early(step) for step in (0, 8, 9, 10)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("slower", [1.3, 2.0, 4.0])

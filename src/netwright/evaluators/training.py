@@ -43,6 +43,7 @@ from netwright.training import (
     promotion,
     ranks,
     refusals,
+    shrinking,
     stated,
 )
 from netwright.training import settings as step_settings
@@ -59,6 +60,7 @@ from netwright.training.standing import Measurement, Standing, averaged, lengths
 from netwright.training.stops import Stops
 
 CHECKPOINT = "checkpoint.safetensors"
+WHOLE = "its images were whole all the time, as no plan says that its network takes smaller ones"
 
 
 @dataclass(frozen=True)
@@ -221,11 +223,12 @@ class Training(Options):
             self.cooldown,
             state.cut or repeated(self.cuts, trial.id, repeat, length),
         )
+        seen = shrinking.of(self._smaller(trial), course.is_early)
         updates = course.updates if self.averaging else lambda step: step
         if self.non_monotone:
             updates = lambda step: state.record.updates(step)  # noqa: E731
         teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
-        descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers)
+        descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers, seen)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -233,7 +236,7 @@ class Training(Options):
         reports = Reports(context, before, lambda: before + course.steps + after, found)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
         place = partial(_place_of, state, context) if context else None
-        measuring = Measuring(self, self.task, descent, state, stops, place, has_curve=repeat == 0)
+        measuring = Measuring(self, self.task, descent, state, stops, place, seen, has_curve=repeat == 0)
 
         for at in measuring.moments(passes, course, start):
             ending.look(at)
@@ -252,7 +255,8 @@ class Training(Options):
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
-        state.notes.update(dict.fromkeys(descent.notes))
+        unmet = [WHOLE] if self.shrink < 1 and seen is None else []
+        state.notes.update(dict.fromkeys([*descent.notes, *unmet]))
         why, bends = (course.cut.why, course.cut.bends) if course.cut else ("", ())
         course_of = (at.loss, at.examples, at.seconds, at.step, why, course.span, bends, state.record.notes)
         if context is None:
@@ -271,7 +275,7 @@ class Training(Options):
         if isinstance(self.task, StreamsBatches):  # with fewer rows, which takes hardly less
             batches = len(self.task.lengths(self.split, self.batch, None))
         measuring = forward * batches
-        return Deadline(share * seconds, state.elapsed, measuring, start)
+        return Deadline(share * seconds, state.elapsed, measuring, start, self._dearer(trial))
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
@@ -313,19 +317,38 @@ class Training(Options):
 
     def _length(self, trial: Trial, epochs: Epochs) -> Length:
         """Length of a training of a trial, which has such passes."""
-        seconds = self._seconds_per_step(trial) if self.pace else 0.0
+        seconds = self._mean_step(trial) if self.pace else 0.0
         lengths = Lengths(epochs, self.steps, self.epochs, self.seconds, self.horizon, seconds, self.trainings)
         return lengths.of(trial.proposal.budget)
 
-    def _seconds_per_step(self, trial: Trial) -> float:
-        """What a step of the trial's network takes, by the pace."""
+    def _smaller(self, trial: Trial) -> Plan | None:
+        """Layers of the trial's network while images are smaller; None: they are whole all the time."""
+        return shrinking.fitting(of_seed(self.space, trial.seed), trial.proposal.genotype, self.task.io, self.shrink)
+
+    def _mean_step(self, trial: Trial) -> float:
+        """Seconds of a step of the trial's network, by the pace; the mean where images are smaller in some."""
+        whole, small = self._seconds_per_step(trial), self._smaller(trial)
+        if small is None or not (self.cooldown or self.leaves_state(trial)):
+            return whole
+        late = 0.0 if self.leaves_state(trial) else self.cooldown
+        return late * whole + (1 - late) * self._seconds_per_step(trial, small)
+
+    def _dearer(self, trial: Trial) -> float:
+        """How many times as long a step on whole images takes as one on smaller ones: by the pace, or a usual one."""
+        small = self._smaller(trial)
+        if small is None:
+            return 1.0
+        return max(1.0, self._seconds_per_step(trial) / self._seconds_per_step(trial, small))
+
+    def _seconds_per_step(self, trial: Trial, plan: Plan | None = None) -> float:
+        """What a step of the trial's network, or of other layers, takes by the pace, or a usual one."""
         space, genotype = of_seed(self.space, trial.seed), trial.proposal.genotype
-        plan = self._plan(space, genotype)
+        plan = plan or self._plan(space, genotype)
         if plan is None:
             costs = pace.costs_of_counts(space.count(genotype, self.task.io), self.task.io, self.batch)
         else:
             costs = pace.costs(plan, self.batch, auxiliary=self.auxiliary > 0)
-        return pace.Pace.of(self.pace).seconds(costs)
+        return (pace.Pace.of(self.pace) if self.pace else pace.USUAL).seconds(costs)
 
     def foretell(self, genotype: Genotype) -> Mapping[str, float]:
         """What is counted of the network; empty for a generator, of which each trial's seed draws another network."""

@@ -119,6 +119,23 @@ def _ending_at(layers: Sequence[Layer], output: int) -> Plan:
     return tuple(layers[old]._replace(inputs=tuple(places[source] for source in layers[old].inputs)) for old in order)
 
 
+def resized(plan: Plan, entering: Shape) -> Plan:
+    """The plan of the same network, by its weights, where what goes in has another shape.
+
+    Raises:
+        ValueError: An operation cannot take what it then reads, or has other weights for it, or what comes out differs.
+    """
+    found = [Layer(plan[0].name, Input(entering), (), entering)]
+    for layer in plan[1:]:
+        read, now = ([layers[source].shape for source in layer.inputs] for layers in (plan, found))
+        found.append(layer._replace(shape=layer.op.checked_shape(now)))
+        if layer.op.params(*now) != layer.op.params(*read):
+            raise ValueError(f"{layer.name} has other weights where {layer.op.name} reads other shapes")
+    if found[-1].shape != plan[-1].shape:
+        raise ValueError("what comes out has another shape where what goes in has")
+    return tuple(found)
+
+
 class PlanWriter:
     """Writes a plan layer by layer. A layer is referred to by its position, an int.
 

@@ -126,6 +126,10 @@ class FlexibleSchedule:
         """Whether the rate has begun to fall for the end."""
         return step > (1 - self._cooldown) * self.span
 
+    def is_early(self, step: int) -> bool:
+        """Whether what follows is before the cooldown; nothing is where a training comes to its end without one."""
+        return (self._cooldown > 0 or self.steps < self.span) and not self.is_cooling(step)
+
     def updates(self, step: int) -> int:
         """Number of earlier steps over which weights are averaged after a step: all, or those of the cooldown so far.
 
@@ -179,10 +183,13 @@ class Deadline:
         elapsed: Gives the seconds so far, those of earlier workers among them.
         measuring: What the last measurement takes, in steps.
         start: Step at which this worker began.
+        dearer: How many times as long as a step before the cooldown one of it takes.
     """
 
-    def __init__(self, seconds: float, elapsed: Callable[[], float], measuring: float, start: int) -> None:
-        self._seconds, self._elapsed, self._measuring = seconds, elapsed, measuring
+    def __init__(
+        self, seconds: float, elapsed: Callable[[], float], measuring: float, start: int, dearer: float = 1.0
+    ) -> None:
+        self._seconds, self._elapsed, self._measuring, self._dearer = seconds, elapsed, measuring, dearer
         self._start, self._began = start, elapsed()
         self._marks, self._stretch = [(self._start, self._began)], 1  # where stretches of so many steps begin
         self._cooling: tuple[int, float, float, float] | None = None  # step, time, seconds of a step, steps that count
@@ -190,7 +197,8 @@ class Deadline:
     def possible(self, step: int) -> float:
         """Number of steps that a training can plan to come to, in all; infinite where too few were taken to tell.
 
-        Some time stays unplanned, more of it where steps have taken now more, now less.
+        They are those that are left where its cooldown begins now. Some time stays unplanned, more of it where steps
+        have taken now more, now less.
         """
         now = self._elapsed()
         each, spread = self._speed(step, now)
@@ -199,7 +207,7 @@ class Deadline:
             return math.inf
         ahead = max(1.0, left / each / self._stretch)  # stretches, whose mean varies as that of those before does
         margin = min(MOST_MARGIN * each, spread * math.sqrt(1 / self._lately + 1 / ahead))
-        return step + left / (each + margin) - self._measuring
+        return step + left / (self._dearer * (each + margin)) - self._measuring
 
     def left(self, step: int, planned: int) -> float:
         """Number of steps for which there is time left, of so many that a cooldown still has.
@@ -209,7 +217,7 @@ class Deadline:
         """
         now = self._elapsed()
         if self._cooling is None:
-            each, _ = self._speed(step, now)
+            each = self._dearer * self._speed(step, now)[0]
             if each <= 0:
                 return math.inf
             reach = max(1.0, REACH * planned)

@@ -21,6 +21,7 @@ from netwright.training.descent import Descent
 from netwright.training.epochs import Epochs
 from netwright.training.loop import At, Diverged, Passes, Progress, Rates
 from netwright.training.options import Options
+from netwright.training.shrinking import Shrinking
 from netwright.training.standing import Standing
 from netwright.training.stops import Interrupted, Stops
 from netwright.training.validation import gone_back, validated
@@ -37,6 +38,7 @@ class Measuring:
         stops: Asked during each measurement whether it is wanted still.
         place: Says in which file an interruption leaves where the trial stands; None: another process of the team
             does, and has the trial's curve.
+        shrinking: Which images the network sees when, which are those that it is measured by; None: whole ones.
         has_curve: Whether what is measured at the ends of passes is the trial's curve.
     """
 
@@ -48,12 +50,13 @@ class Measuring:
         state: Standing,
         stops: Stops,
         place: Callable[[], Path] | None,
+        shrinking: Shrinking | None = None,
         *,
         has_curve: bool,
     ) -> None:
         self._options, self._task, self._descent = options, task, descent
         self._state, self._stops, self._place = state, stops, place
-        self._has_curve = has_curve
+        self._shrinking, self._has_curve = shrinking, has_curve
 
     def moments(self, passes: Passes, course: Rates, start: Progress) -> Iterator[At]:
         """The moments of the training, which goes on from the best weights so far where its loss is not finite."""
@@ -90,7 +93,7 @@ class Measuring:
             if epochs.whole(at.step) % options.curve_every:
                 return
             with self._kept(at):
-                value = _main(self._measured())
+                value = _main(self._measured(at))
             state.curve.append((at.step, value))
 
     def end(self, at: At, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
@@ -105,7 +108,7 @@ class Measuring:
             PutBack: The worker asked to stop.
         """
         with self._kept(at):
-            found = self._measured(folder, seed)
+            found = self._measured(at, folder, seed)
         if self._has_curve and not self._options.validates:
             self._state.curve.append((at.step, _main(found)))
         return found
@@ -129,7 +132,7 @@ class Measuring:
         found: dict[str, float] = {}
 
         def measure() -> float:
-            found.update(self._taken("valid"))
+            found.update(self._taken("valid", at))
             name, value = next(iter(found.items()))
             return stated.sign(self._task, name) * value
 
@@ -137,13 +140,13 @@ class Measuring:
         state.record = validated(state.record, self._descent, at, self._options.non_monotone, measure)
         return _main(found)
 
-    def _measured(self, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
+    def _measured(self, at: At, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split by the weights that are to be measured."""
         task, descent, split = self._task, self._descent, self._options.split
         recorder = task.recorder(split) if folder and isinstance(task, ShowsExamples) else None
         best = descent.best if self._options.keep_best and descent.best and descent.best.tensors else None
         with best.in_place() if best else descent.averaged():
-            found = self._taken(split, recorder)
+            found = self._taken(split, at, recorder)
             if folder:
                 checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
             if recorder and isinstance(recorder, AsksNetwork):
@@ -153,7 +156,7 @@ class Measuring:
             left.write(folder, recorder.files(), seed)
         return {f"{split}_{name}": value for name, value in found.items()}
 
-    def _taken(self, split: Split, recorder: Recorder | None = None) -> dict[str, float]:
+    def _taken(self, split: Split, at: At, recorder: Recorder | None = None) -> dict[str, float]:
         """Metrics by the weights that the network has, shown to a recorder if there is one."""
 
         def watch(outputs: Tensor, targets: Tensor) -> None:
@@ -162,7 +165,8 @@ class Measuring:
                 recorder.add(outputs, targets)
 
         descent, by = self._descent, self._options.batches_by
-        return loop.measure(descent.network, self._task, split, descent.memory_format, watch, by)
+        network = self._shrinking.seeing(descent.network, at.step) if self._shrinking else descent.network
+        return loop.measure(network, self._task, split, descent.memory_format, watch, by)
 
 
 def _main(metrics: Mapping[str, float]) -> float:

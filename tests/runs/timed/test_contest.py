@@ -20,7 +20,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import ownership, retraining, run_folder
 from netwright.runs.session import Drained, Session
-from netwright.runs.timed import contest, heats
+from netwright.runs.timed import contest, heats, timetable
 from netwright.runs.timed import timetable as plans
 from tests.contest_toys import ToyStarting
 
@@ -120,7 +120,7 @@ def test_all_are_trained_alike_from_the_states_that_the_search_left(tmp_path):
     seconds = 20 * (600 - 2 * heats.START_SECONDS) / (3 * 20 + 2 * 60)
     assert rank == pytest.approx(seconds + (9 + 9 + 2) / 3 - 9, rel=0.05)
     assert final > 3 * rank, "what the first heat did not take goes to the last"
-    assert rows["test", BEST].result.metrics["cooldown"] == heats.COOLDOWN
+    assert rows["test", BEST].result.metrics["cooldown"] == timetable.COOLDOWN
 
 
 def test_a_training_has_the_threads_of_its_heat_else_those_of_the_plan(tmp_path):

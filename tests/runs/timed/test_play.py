@@ -113,7 +113,7 @@ def data(tmp_path):
 
 
 class Played:
-    def __init__(self, folder, task, contest=None, out=None, pace=PACE, **wish):
+    def __init__(self, folder, task, contest=None, out=None, pace=PACE, defaults=SMALL, **wish):
         self.contest, self.measure, self.out = contest or Contests(), Measurements(pace), out or io.StringIO()
         self.watch = Stopwatch()
         session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
@@ -121,7 +121,7 @@ class Played:
         asked = Wish(folder, task, given=given, **wish)
         self.facts = None
         try:
-            self.facts = playing.play(asked, session, self.watch, self.contest, self._check, SMALL, self.measure)
+            self.facts = playing.play(asked, session, self.watch, self.contest, self._check, defaults, self.measure)
         finally:
             self.said = self.out.getvalue()
 
@@ -174,6 +174,27 @@ def test_mirrored_images_are_turned_by_how_often_the_plain_network_would_see_the
         tmp_path / "again", mirrored, pace=(0, 0, 0, 0, 0, 0, 3.0), timetable=tmp_path / "run/timetable.toml"
     )
     assert again.contest.calls[0][0].task.options == options, "by the timetable, not by this machine"
+
+
+@pytest.mark.parametrize(
+    ("given", "side"),
+    [
+        ({}, 4),
+        ({"shrink": 0.25}, 2),
+        ({"shrink": 1.0}, None),
+        ({"schedule": "cosine"}, None),
+        ({"keep_best": True}, None),
+    ],
+)
+def test_images_are_smaller_at_first_unless_what_is_typed_goes_without(data, tmp_path, given, side):
+    """Which the plan says; nobody is refused for an option that the default brings."""
+    shrinking = {"steps": 1, "batch": 8, "schedule": "constant", "shrink": 0.5}
+    defaults = replace(SMALL, training=lambda plan, _: {**shrinking, "horizon": plan.rungs[-1]})
+    found = Played(tmp_path / "run", data, defaults=defaults, changes={"evaluator": given})
+    options = found.contest.calls[0][0].evaluator.options
+    assert options.get("shrink", 1.0) == (1.0 if side is None else side / 8)
+    told = f"8 pixels a side (about {side} until the rate falls), 8 a step" if side else "8 pixels a side, 8 a step"
+    assert told in found.said
 
 
 def test_a_constraint_that_cannot_be_read_is_refused_before_anything_is_measured(data, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import Classes, Image
 from netwright.data.sizes import SIZES
-from netwright.runs.timed import defaults, probe, reference
+from netwright.runs.timed import defaults, probe, reference, timetable
 from netwright.runs.timed.probe import Patience
 from netwright.training import pace
 from netwright.training.options import Options
@@ -77,6 +77,31 @@ def test_sizes_are_judged_by_the_network_that_a_run_is_to_beat(side):
         pace.USUAL.seconds(pace.costs(network(IO(Image(3, 32, 32), Classes(10))), 64)) for network in probe.NETWORKS
     )
     assert all(pace.USUAL.seconds(pace.costs(network(io), 64)) < 1.5 * most for network in probe.NETWORKS)
+
+
+def test_what_a_step_costs_is_its_mean_over_a_training_whose_images_are_smaller_at_first():
+    """So are passes, by which all is planned; smaller sizes than images have are measured too."""
+    task = refs.load("task", Reference("digits", {"train_limit": 20}))
+    assert [timetable.shrink_for(side) for side in (8, 23, 24, 32)] == [1.0, 1.0, 0.75, 0.75]
+    small, whole = (IO(Image(1, side, side), Classes(10)) for side in (24, 32))
+    assert (probe.early(whole), probe.early(small).input) == (small, Image(1, 16, 16))
+    numbers = pace.USUAL.numbers
+    seconds = [pace.seconds_per_step(probe.reference(io), 64, pace.USUAL) for io in (whole, small)]
+    expected = timetable.COOLDOWN * seconds[0] + (1 - timetable.COOLDOWN) * seconds[1]
+    assert probe.pass_seconds(whole, numbers, 64, 128) == pytest.approx(2 * expected)
+    seen = []
+    ticks = itertools.count()
+    given = Patience(1e6, lambda: float(next(ticks)))
+    with pytest.MonkeyPatch.context() as patch:
+        measured = probe.pace.measure
+        patch.setattr(
+            probe.pace,
+            "measure",
+            lambda plan, noise, *a, **m: (seen.append(noise.io), measured(plan, noise, *a, **m))[1],
+        )
+        [single, _] = probe.speeds(task, (32,), 2, 1, given, "cpu")
+    assert {io.input.height for io in seen} == {24, 32}
+    assert single.image_seconds == pytest.approx(probe.pass_seconds(whole, single.pace, 2, 2) / 2)
 
 
 def test_a_card_is_measured_in_the_precision_that_is_faster_there():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from netwright.core import cards, reading, run_file, timetable, trust
 from netwright.core.constraints import parse
@@ -37,6 +38,8 @@ from netwright.runs.timed.wish import (
     image_task_of,
     typed_of,
 )
+
+VALIDATING: Final = ("keep_best", "reloads", "non_monotone")  # options of an evaluator for which it decides on the way
 
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
@@ -125,6 +128,10 @@ def begun(
     tables["executor"] = {"ref": played.name, **workers.options(played)}
     if evaluator := typed_of(wish, "evaluator"):
         tables["evaluator"] |= evaluator.options
+    asked = {**(evaluator.options if evaluator else {}), **changes.get("evaluator", {})}
+    if asked.get("schedule", "constant") != "constant" or any(asked.get(name) for name in VALIDATING):
+        tables["evaluator"] |= {} if "shrink" in asked else {"shrink": 1.0}  # which else would not go with it
+    shrink = {**tables["evaluator"], **asked}.get("shrink", 1.0)
     trials = plan.played.get("trials")
     tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
     tables["objectives"] = [objective]
@@ -136,7 +143,7 @@ def begun(
     own |= {"trust": wish.trust, "session": session, "reference": rival}
     run = Run(wish.folder, tables, **own, changes=changes)
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
-    for name, text in plans.lines(plan).items():
+    for name, text in plans.lines(plan, shrink).items():
         session.say(f"  {name:<10}{text}")
     return run, replace(plan, played={}, reference=rival or "")  # the heats are to be repeated
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from netwright.core import refs
 from netwright.core.refs import Reference
 from netwright.core.timetable import Timetable
+from netwright.runs.timed import timetable as plans
 
 HOURS: Final = 0.5  # where nobody says how many
 WORKER_MB: Final = 1_300.0  # of a training with all around it, by which workers are counted
@@ -49,6 +50,7 @@ def search_training(timetable: Timetable, images: int) -> Mapping[str, Any]:
         "pace": list(timetable.pace),
         "horizon": int(whole) + 1,  # beyond every trial, so that none decays and finalists can go on
         "splits": timetable.splits,
+        **({"shrink": share} if (share := plans.shrink_for(timetable.side)) < 1 else {}),
     }
 
 

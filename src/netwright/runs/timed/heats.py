@@ -37,7 +37,6 @@ START_SECONDS, STARTS = 1.5, 1.3
 ROOM = 2.0
 BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so that the last ones can go on from them
 LEAST_SECONDS = 0.1  # of a training where no time is left, or that goes on from more than the others come to
-COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
 SPLITS = {"rank": "valid", "distill": "valid", "final": "test", "instead": "test"}
 
@@ -334,7 +333,7 @@ def _options(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> dict[str, Any]
     if heat.budget is not None:
         found["horizon"] = heat.budget * (BEYOND if floor.leaves_states and not is_last else 1)
     if floor.option("schedule") == "constant" and not floor.option("cooldown"):
-        found["cooldown"] = COOLDOWN
+        found["cooldown"] = plans.COOLDOWN
     if teachers:
         found |= {"teachers": teachers, "distill": DISTILLED}
     splits = floor.option("splits") or 1

@@ -25,10 +25,11 @@ from netwright.core.shapes import Classes, Image
 from netwright.core.timetable import Precision
 from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
 from netwright.plans.plan import HasPlan, Plan, PlanWriter
+from netwright.runs.timed import timetable
 from netwright.runs.timed.defaults import SPACE, TRAINING
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
-from netwright.training import cards, device, pace
+from netwright.training import cards, device, pace, shrinking
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
@@ -77,7 +78,7 @@ def speeds(
     place = device.pick(device_name, 0)
     tried = precisions(torch.cuda.get_device_capability(place) if place.type == "cuda" else None)
     measured: dict[Precision, list[Timing]] = {precision: [] for precision in tried}
-    looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1]})
+    looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1], _side(early(sized(task, sides[-1])))})
     for (side, write), precision in product(product(looked_at, NETWORKS), tried):
         if measured[precision] and patience.clock() >= until:
             break
@@ -118,12 +119,22 @@ def reference(io: IO) -> Plan:
 
 def pass_seconds(io: IO, numbers: Sequence[float], batch: int, images: int) -> float:
     """Seconds of a pass of that network over so many images, by the numbers of a pace."""
-    return pace.seconds_per_step(reference(io), batch, Pace.of(numbers)) * images / batch
+    return _seconds_per_step(io, batch, Pace.of(numbers)) * images / batch
+
+
+def early(io: IO) -> IO:
+    """What goes in and comes out until the rate of a training falls, when images may be smaller."""
+    return shrinking.smaller(io, share) if (share := timetable.shrink_for(_side(io))) < 1 else io
+
+
+def _seconds_per_step(io: IO, batch: int, fitted: Pace) -> float:
+    """Seconds of a step of that network, on average over a training."""
+    whole, small = (pace.seconds_per_step(reference(each), batch, fitted) for each in (io, early(io)))
+    return timetable.COOLDOWN * whole + (1 - timetable.COOLDOWN) * small
 
 
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
-    plan = reference(sized(task, side))
-    return Speed(side, precision, fitted.numbers, pace.seconds_per_step(plan, batch, fitted) / batch)
+    return Speed(side, precision, fitted.numbers, _seconds_per_step(sized(task, side), batch, fitted) / batch)
 
 
 def noise_of(task: ImageClassification, side: int, batch: int, steps: int) -> ImageClassification:
@@ -155,9 +166,12 @@ def sized(task: ImageClassification, side: int) -> IO:
 
 def side_of(task: ImageClassification) -> int:
     """The larger side of a task's images, in pixels."""
-    image = task.io.input
-    assert isinstance(image, Image)
-    return max(image.height, image.width)
+    return _side(task.io)
+
+
+def _side(io: IO) -> int:
+    assert isinstance(io.input, Image)
+    return max(io.input.height, io.input.width)
 
 
 def _wide(io: IO) -> Plan:

@@ -76,6 +76,9 @@ MOST_SEEDS: Final = 3
 # with `--size` and `--start` compares sizes for the networks that a search begins from
 WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
+COOLDOWN: Final = 0.2  # share of a training, where the rate is constant and nothing else is said
+SHRINK: Final = 0.75  # of their sides: images while the rate stays, see `training.shrinking`
+SHRUNK_FROM: Final = 24  # pixels a side, from which on they are made smaller
 ALIKE: Final = 1.1  # times the seconds of the cheapest size, that are as good where no size leaves enough steps
 
 
@@ -87,7 +90,7 @@ class Speed:
         side: Side of the images, in pixels.
         precision: Number format of the forward pass.
         pace: Factors of the fitted pace; see `training.pace`.
-        image_seconds: Seconds per image of a step of the reference network.
+        image_seconds: Seconds per image of a step of the reference network, on average over a training.
     """
 
     side: int
@@ -250,6 +253,11 @@ def closing_seconds(hours: float, start_up: float = 0.0) -> float:
     return min(CLOSING + CLOSING_SHARE * 3600 * hours + 2 * start_up, MOST_CLOSING)
 
 
+def shrink_for(side: int) -> float:
+    """Share of their sides that images of a size have until the rate of a training falls."""
+    return SHRINK if side >= SHRUNK_FROM else 1.0
+
+
 def batch_for(images: int) -> int:
     """Images per step: the usual number, fewer where a pass would have next to no steps."""
     batch = BATCH
@@ -258,17 +266,23 @@ def batch_for(images: int) -> int:
     return max(1, min(batch, images))
 
 
-def lines(timetable: Timetable) -> Mapping[str, str]:
-    """The timetable for people: what there is to know by name."""
+def lines(timetable: Timetable, shrink: float = 1.0) -> Mapping[str, str]:
+    """The timetable for people: what there is to know by name.
+
+    Args:
+        timetable: The timetable.
+        shrink: Share of their sides that images have until the rate of a training falls.
+    """
     plan = timetable
     count = plan.workers
     last = plan.final_seconds * math.ceil(2 / count) / math.ceil(2 * plan.seeds / count)
     rungs = ", ".join(str(rung) for rung in plan.rungs)
     several = f", on {plan.splits} divisions of the images" if plan.splits > 1 else ""
     beside = f", {count} at a time" if count > 1 else ""
+    early = f" (about {round(shrink * plan.side)} until the rate falls)" if shrink < 1 else ""
     each = f"{plan.seeds} each " if plan.seeds > 1 else ""
     return {
-        "images": f"{plan.side} pixels a side, {plan.batch} a step, {plan.precision}",
+        "images": f"{plan.side} pixels a side{early}, {plan.batch} a step, {plan.precision}",
         "search": f"{_minutes(plan.search_seconds)}: about {plan.trials} trials of {rungs} s{several}{beside}",
         "ranking": f"{plan.finalists + 1} trainings of {_minutes(plan.rank_seconds)}: the {plan.finalists} best "
         "and the reference",
