@@ -26,7 +26,7 @@ from netwright.core import refs
 from netwright.core.records import Proposal, Trial
 from netwright.core.refs import Reference
 from netwright.evaluators.training import Training
-from netwright.runs.timed import defaults, timetable
+from netwright.runs.timed import defaults, probe, timetable
 from netwright.spaces import macro
 from netwright.stores.memory import MemoryStore
 from netwright.worker import WorkerContext
@@ -46,6 +46,7 @@ def tested(name: str, path: Path, settings: Mapping[str, Any], steps: int, seed:
     task = refs.load("task", Reference("arrays", {"path": str(path), **settings})).measuring(["balanced_accuracy"])
     space = macro.plugin()
     options = {**defaults.TRAINING, "cooldown": timetable.COOLDOWN, "warmup": 1.0, "precision": "bfloat16"}
+    options["early_size"] = probe.usual_share(probe.side_of(task.io))
     evaluator = Training(space, task, steps=steps, split="test", **options)
     key = space.key(NETWORK)
     result = evaluator.evaluate(

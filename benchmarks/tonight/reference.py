@@ -62,11 +62,12 @@ class Alone:
 def of_timed_runs(images: int, constraints: Sequence[str] = ()) -> dict[str, Any]:
     """Space and settings with which a timed run within constraints trains on so many images, as a run file has them.
 
-    How far they are made smaller, `play` says, which knows their size.
+    Images that are large enough for it are smaller at first.
     """
     from netwright.runs.timed import defaults, timetable
 
     training = {"cooldown": timetable.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
+    training["early_size"] = timetable.EARLY_SIZE
     return {"space": {"ref": defaults.SPACE}, "evaluator": training, "constraints": list(constraints)}
 
 
@@ -127,7 +128,7 @@ def play(
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
-    from netwright.runs.timed import probe, suited, timetable
+    from netwright.runs.timed import probe, suited
 
     start = time.perf_counter()
     given = data.SETS[name]
@@ -142,7 +143,10 @@ def play(
     genotype = scaled(space.genes, genotype, choice["width"])
     within.check(genotype)
     takes = refs.options_of(refs.locate("evaluator", "training"))
-    settings = {"shrink": timetable.shrink_for(probe.side_of(task)), **final["evaluator"]}
+    settings = {name: value for name, value in final["evaluator"].items() if name != "early_size"}
+    share = final["evaluator"].get("early_size", 1.0)
+    if share < 1 and probe.usual_share(probe.side_of(task.io)) < 1:  # a timed run has smaller images whole
+        settings["early_size"] = share
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
     def trained(network: Any, options: Mapping[str, Any], into: Path) -> Any:
@@ -211,6 +215,7 @@ def main() -> None:
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
     parser.add_argument("--final", type=Path)
     parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
+    parser.add_argument("--early-size", type=float, help="share of their sides that images have at first; 1: all of it")
     parser.add_argument("--turned", type=float, help="degrees by which images are turned, and hundredths of a zoom")
     parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
     parser.add_argument("--constraint", action="append", default=[], help="what that start is within")
@@ -226,6 +231,8 @@ def main() -> None:
         else of_timed_runs(count, given.constraint)
     )
     final["start"] = given.start
+    if given.early_size is not None:
+        final["evaluator"] = {**final["evaluator"], "early_size": given.early_size}
     sizes = {"size": given.size} if given.size else {}
     turns = {} if given.turned is None else {"rotation": given.turned, "zoom": given.turned / 100}
     final["task"] = final.get("task", {}) | sizes | turns

@@ -132,11 +132,12 @@ def test_a_cooldown_whose_steps_take_longer_begins_so_much_earlier(dearer, coold
         assert not course.cut.bends and elapsed > 0.93 * 1500
 
 
-def test_nothing_is_early_where_a_training_comes_to_its_end_without_a_cooldown():
-    assert not any(_course(20, 0.0).is_early(step) for step in range(21))
-    assert all(_course(10, 0.0, span=20).is_early(step) for step in range(11)), "whatever goes on with it"
-    assert all(_course(10, 0.2, span=20).is_early(step) for step in range(11))
+def test_a_step_is_early_by_the_schedule_wherever_the_training_stops():
     assert [_course(10, 0.2).is_early(step) for step in (0, 8, 9, 10)] == [True, True, False, False]
+    assert all(_course(20, 0.0).is_early(step) for step in range(21)), "a rate that never falls"
+    for steps in (10, 18, 20):
+        found = [_course(steps, 0.2, span=20).is_early(step) for step in range(steps)]
+        assert found == [_course(20, 0.2).is_early(step) for step in range(steps)]
 
 
 @pytest.mark.parametrize("slower", [1.3, 2.0, 4.0])

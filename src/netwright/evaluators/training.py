@@ -43,7 +43,7 @@ from netwright.training import (
     promotion,
     ranks,
     refusals,
-    shrinking,
+    resizing,
     stated,
 )
 from netwright.training import settings as step_settings
@@ -223,20 +223,26 @@ class Training(Options):
             self.cooldown,
             state.cut or repeated(self.cuts, trial.id, repeat, length),
         )
-        seen = shrinking.of(self._smaller(trial), course.is_early)
-        updates = course.updates if self.averaging else lambda step: step
+        small = self._early(trial)
+        sizes = resizing.of(small, course.is_early)
+        begins_anew = self.averaging or (self.ema and sizes)  # where what is averaged begins to be of whole images, too
+        updates = course.updates if begins_anew else lambda step: step
         if self.non_monotone:
             updates = lambda step: state.record.updates(step)  # noqa: E731
         teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
-        descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers, seen)
+        descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers, sizes)
         start = state.resume(descent, team)
-        ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
+        dearer = 1.0
+        if small and course.is_early(start.step) and length.steps == length.span:  # a cooldown is to come
+            early, late = self._paces(trial, small)
+            dearer = max(1.0, late / early)
+        ending = Ending(course, state, team, self._deadline(trial, state, start.step, dearer), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         found = so_far(state.done, [each.name for each in self.measures])
         reports = Reports(context, before, lambda: before + course.steps + after, found)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
         place = partial(_place_of, state, context) if context else None
-        measuring = Measuring(self, self.task, descent, state, stops, place, seen, has_curve=repeat == 0)
+        measuring = Measuring(self, self.task, descent, state, stops, place, sizes, has_curve=repeat == 0)
 
         for at in measuring.moments(passes, course, start):
             ending.look(at)
@@ -255,7 +261,7 @@ class Training(Options):
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
-        unmet = [WHOLE] if self.shrink < 1 and seen is None else []
+        unmet = [WHOLE] if self.early_size < 1 and sizes is None else []
         state.notes.update(dict.fromkeys([*descent.notes, *unmet]))
         why, bends = (course.cut.why, course.cut.bends) if course.cut else ("", ())
         course_of = (at.loss, at.examples, at.seconds, at.step, why, course.span, bends, state.record.notes)
@@ -264,7 +270,7 @@ class Training(Options):
         folder = context.folder if self.save and repeat == 0 else None
         return Measurement(measuring.end(at, folder, trial.seed), *course_of)
 
-    def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
+    def _deadline(self, trial: Trial, state: Standing, start: int, dearer: float) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
         seconds = self.deadlines[trial.id - 1] if trial.id <= len(self.deadlines) else self.deadline
         if not seconds:
@@ -275,7 +281,7 @@ class Training(Options):
         if isinstance(self.task, StreamsBatches):  # with fewer rows, which takes hardly less
             batches = len(self.task.lengths(self.split, self.batch, None))
         measuring = forward * batches
-        return Deadline(share * seconds, state.elapsed, measuring, start, self._dearer(trial))
+        return Deadline(share * seconds, state.elapsed, measuring, start, dearer)
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
@@ -317,38 +323,32 @@ class Training(Options):
 
     def _length(self, trial: Trial, epochs: Epochs) -> Length:
         """Length of a training of a trial, which has such passes."""
-        seconds = self._mean_step(trial) if self.pace else 0.0
-        lengths = Lengths(epochs, self.steps, self.epochs, self.seconds, self.horizon, seconds, self.trainings)
-        return lengths.of(trial.proposal.budget)
+        early, late = self._paces(trial, self._early(trial)) if self.pace else (0.0, 0.0)
+        counts = (self.steps, self.epochs, self.seconds, self.horizon)
+        return Lengths(epochs, *counts, early, late, self.cooldown, self.trainings).of(trial.proposal.budget)
 
-    def _smaller(self, trial: Trial) -> Plan | None:
+    def _early(self, trial: Trial) -> Plan | None:
         """Layers of the trial's network while images are smaller; None: they are whole all the time."""
-        return shrinking.fitting(of_seed(self.space, trial.seed), trial.proposal.genotype, self.task.io, self.shrink)
+        space = of_seed(self.space, trial.seed)
+        return resizing.fitting(space, trial.proposal.genotype, self.task.io, self.early_size)
 
-    def _mean_step(self, trial: Trial) -> float:
-        """Seconds of a step of the trial's network, by the pace; the mean where images are smaller in some."""
-        whole, small = self._seconds_per_step(trial), self._smaller(trial)
-        if small is None or not (self.cooldown or self.leaves_state(trial)):
-            return whole
-        late = 0.0 if self.leaves_state(trial) else self.cooldown
-        return late * whole + (1 - late) * self._seconds_per_step(trial, small)
+    def _paces(self, trial: Trial, small: Plan | None) -> tuple[float, float]:
+        """Seconds of a step of the trial's network by the pace, or a usual one, before the cooldown and in it.
 
-    def _dearer(self, trial: Trial) -> float:
-        """How many times as long a step on whole images takes as one on smaller ones: by the pace, or a usual one."""
-        small = self._smaller(trial)
-        if small is None:
-            return 1.0
-        return max(1.0, self._seconds_per_step(trial) / self._seconds_per_step(trial, small))
-
-    def _seconds_per_step(self, trial: Trial, plan: Plan | None = None) -> float:
-        """What a step of the trial's network, or of other layers, takes by the pace, or a usual one."""
-        space, genotype = of_seed(self.space, trial.seed), trial.proposal.genotype
-        plan = plan or self._plan(space, genotype)
+        Args:
+            trial: The trial.
+            small: Its layers while images are smaller; None: they never are, and the second number is 0.
+        """
+        space, genotype, own = of_seed(self.space, trial.seed), trial.proposal.genotype, pace.USUAL
+        own = pace.Pace.of(self.pace) if self.pace else own
+        plan = self._plan(space, genotype)
         if plan is None:
-            costs = pace.costs_of_counts(space.count(genotype, self.task.io), self.task.io, self.batch)
-        else:
-            costs = pace.costs(plan, self.batch, auxiliary=self.auxiliary > 0)
-        return (pace.Pace.of(self.pace) if self.pace else pace.USUAL).seconds(costs)
+            counts = space.count(genotype, self.task.io)
+            return own.seconds(pace.costs_of_counts(counts, self.task.io, self.batch)), 0.0
+        layers = [plan] if small is None else [small, plan]
+        has_head = self.auxiliary > 0
+        found = [own.seconds(pace.costs(p, self.batch, auxiliary=has_head, made=self.task.io.input)) for p in layers]
+        return found[0], found[1] if small else 0.0
 
     def foretell(self, genotype: Genotype) -> Mapping[str, float]:
         """What is counted of the network; empty for a generator, of which each trial's seed draws another network."""

@@ -127,8 +127,8 @@ class FlexibleSchedule:
         return step > (1 - self._cooldown) * self.span
 
     def is_early(self, step: int) -> bool:
-        """Whether what follows is before the cooldown; nothing is where a training comes to its end without one."""
-        return (self._cooldown > 0 or self.steps < self.span) and not self.is_cooling(step)
+        """Whether a step comes before the cooldown of the schedule, which the training may not come to."""
+        return step <= (1 - self._fall) * self.span
 
     def updates(self, step: int) -> int:
         """Number of earlier steps over which weights are averaged after a step: all, or those of the cooldown so far.
@@ -183,7 +183,7 @@ class Deadline:
         elapsed: Gives the seconds so far, those of earlier workers among them.
         measuring: What the last measurement takes, in steps.
         start: Step at which this worker began.
-        dearer: How many times as long as a step before the cooldown one of it takes.
+        dearer: Seconds of a step of the cooldown that is to come, as a multiple of those of a step before it.
     """
 
     def __init__(

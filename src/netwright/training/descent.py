@@ -29,8 +29,8 @@ from netwright.training.distillation import Teacher
 from netwright.training.host_side import HostSide
 from netwright.training.mixing import Masked, Mix
 from netwright.training.parallel import ALONE, Team
+from netwright.training.resizing import Resizing
 from netwright.training.settings import StepSettings
-from netwright.training.shrinking import Shrinking
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -89,7 +89,7 @@ class Descent:
         team: The processes that train together; all of them make every call.
         teacher: What it learns from besides the labels; None: from nothing else.
         updates: Gives the number of earlier steps that the average of the weights holds, after a step.
-        shrinking: Which steps see smaller images; None: none does.
+        resizing: Which steps see smaller images; None: none does.
         graphs: What records steps, see `training.captured`; None: all are taken plainly.
         compile: Whether the network is compiled, where one process trains it; see `training.compiling`.
 
@@ -111,12 +111,12 @@ class Descent:
         team: Team = ALONE,
         teacher: Teacher | None = None,
         updates: Callable[[int], int] = lambda step: step,
-        shrinking: Shrinking | None = None,
+        resizing: Resizing | None = None,
         graphs: Graphs | None = None,
         compile: bool = False,
         keeps_best: bool = False,
     ) -> None:
-        self._teacher, self._updates, self._shrinking = teacher, updates, shrinking
+        self._teacher, self._updates, self._resizing = teacher, updates, resizing
         self._form: torch.Size | None = None  # of an input of the last step, where it may change
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
         self.device = next(network.parameters()).device
@@ -180,10 +180,11 @@ class Descent:
         Raises:
             BadReference: The batch cannot be divided among processes and accumulated parts.
         """
-        if self._shrinking:
-            inputs = self._shrinking.inputs(to_device(inputs, self.device, self.memory_format), step)
+        if self._resizing:
+            inputs = self._resizing.inputs(to_device(inputs, self.device, self.memory_format), step)
             if self._form != inputs.shape[1:]:
-                self.release()  # what is recorded is of one size
+                self.release()  # what is recorded is of one size, and so is what is compiled
+                self._outputs = None if isinstance(self._outputs, Compiled) else self._outputs
             self._form = inputs.shape[1:]
         received = self._received(inputs, targets, step, batch)
         with self._drawing(step):

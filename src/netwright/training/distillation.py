@@ -25,7 +25,7 @@ from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.reading import BadText
 from netwright.core.records import IO, Genotype
 from netwright.core.shapes import Classes
-from netwright.training import shrinking
+from netwright.training import resizing
 
 LIST: Final = "teachers.json"
 
@@ -38,13 +38,13 @@ class Trained:
         genotype: The network.
         seed: Seed of its training, which draws the network where the genotype is a generator.
         weights: File of its weights, as `checkpoint.write_weights` leaves it.
-        shrink: Share of their sides to which the images were made smaller that it was trained on to its end.
+        size: Share of their sides that images had which it was trained on to its end.
     """
 
     genotype: Genotype
     seed: int
     weights: Path
-    shrink: float = 1.0
+    size: float = 1.0
 
 
 class Averaged(nn.Module):
@@ -94,7 +94,7 @@ def write(folder: Path, teachers: Sequence[Trained]) -> None:
     listed = []
     for number, each in enumerate(teachers, 1):
         link(each.weights, folder / f"{number}.safetensors")
-        listed.append({"genotype": list(each.genotype), "seed": each.seed, "shrink": each.shrink})
+        listed.append({"genotype": list(each.genotype), "seed": each.seed, "size": each.size})
     files.write(folder / LIST, files.with_checksum(json.dumps(listed) + "\n").encode())
 
 
@@ -147,5 +147,5 @@ def _network(path: Path, listed: Mapping[str, Any], space: SearchSpace, io: IO) 
     genotype, seed = tuple(listed["genotype"]), int(listed["seed"])
     network = of_seed(space, seed).build(genotype, io, seeds.rng_for(seed, seeds.BUILD))
     network.load_state_dict(safetensors.torch.load(data))
-    small = shrinking.of(shrinking.fitting(of_seed(space, seed), genotype, io, float(listed.get("shrink", 1))))
+    small = resizing.of(resizing.fitting(of_seed(space, seed), genotype, io, float(listed.get("size", 1))))
     return small.seeing(network, 0) if small else network

@@ -34,6 +34,8 @@ class Lengths:
         seconds: Seconds of a trial without a budget; None: not given.
         horizon: Largest budget, which all schedules span; None: each training has a schedule of its own length.
         pace: Seconds of a step; 0: unknown. Where it is known, budgets are seconds of the whole trial.
+        late: Seconds of a step of the cooldown, where they are others; 0: they are not.
+        cooldown: Share of a schedule, at its end, that is the cooldown.
         trainings: Trainings of a trial, which share its seconds.
     """
 
@@ -43,6 +45,8 @@ class Lengths:
     seconds: int | None = None
     horizon: int | None = None
     pace: float = 0.0
+    late: float = 0.0
+    cooldown: float = 0.0
     trainings: int = 1
 
     def of(self, budget: int | None) -> Length:
@@ -57,22 +61,31 @@ class Lengths:
             return Length(steps, steps)
         if budget < 1:
             raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
-        steps = self._of_budget(budget)
         if self.horizon is None:
+            steps = self._of_budget(budget)
             return Length(steps, steps)
         if budget > self.horizon:
             raise BadReference(
                 f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
                 "the strategy"
             )
-        return Length(steps, self._of_budget(self.horizon))
+        span = self._of_budget(self.horizon)
+        return Length(span if budget == self.horizon else self._of_budget(budget, span), span)
 
     def _own(self) -> int:
         if self.seconds:
             return self._of_budget(self.seconds)
         return self.steps or (int(self.passes.through(self.epochs)) if self.epochs else DEFAULT_STEPS)
 
-    def _of_budget(self, budget: int) -> int:
-        if self.pace:
+    def _of_budget(self, budget: int, span: int | None = None) -> int:
+        """Steps that a budget is, of a schedule that spans so many; None: of the whole of its own."""
+        if not self.pace:
+            return budget if self.steps else int(self.passes.through(budget))
+        seconds = budget / self.trainings
+        if not self.late:
             return max(1, round(budget / self.pace / self.trainings))
-        return budget if self.steps else int(self.passes.through(budget))
+        if span is None:
+            return max(1, round(seconds / (self.cooldown * self.late + (1 - self.cooldown) * self.pace)))
+        early = (1 - self.cooldown) * span
+        after = seconds - early * self.pace
+        return max(1, round(seconds / self.pace if after <= 0 else min(span, early + after / self.late)))

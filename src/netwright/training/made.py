@@ -14,7 +14,7 @@ from netwright.training.descent import Descent
 from netwright.training.lengths import Length
 from netwright.training.options import Options
 from netwright.training.parallel import Team
-from netwright.training.shrinking import Shrinking
+from netwright.training.resizing import Resizing
 
 
 def descent(
@@ -27,7 +27,7 @@ def descent(
     updates: Callable[[int], int],
     team: Team,
     teachers: Path | None,
-    shrinking: Shrinking | None,
+    resizing: Resizing | None,
 ) -> Descent:
     """The network of a trial, made anew for one of its trainings.
 
@@ -41,7 +41,7 @@ def descent(
         updates: Gives the number of steps that weights are averaged over, see `course.FlexibleSchedule.updates`.
         team: The processes that train together.
         teachers: Folder of the networks that it learns from besides; None: there are none.
-        shrinking: Which steps see smaller images; None: none does.
+        resizing: Which steps see smaller images; None: none does.
     """
     rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
     network = of_seed(space, trial.seed).build(trial.proposal.genotype, task.io, rng)
@@ -62,7 +62,7 @@ def descent(
         team=team,
         teacher=teacher,
         updates=updates,
-        shrinking=shrinking,
+        resizing=resizing,
         graphs=captured.graphs_of(team.device, options.graphs),
         keeps_best=options.keeps_weights,
         compile=compiling.pays(options.compile, team.device, length.steps, is_paced=bool(options.pace)),

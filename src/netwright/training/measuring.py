@@ -21,7 +21,7 @@ from netwright.training.descent import Descent
 from netwright.training.epochs import Epochs
 from netwright.training.loop import At, Diverged, Passes, Progress, Rates
 from netwright.training.options import Options
-from netwright.training.shrinking import Shrinking
+from netwright.training.resizing import Resizing
 from netwright.training.standing import Standing
 from netwright.training.stops import Interrupted, Stops
 from netwright.training.validation import gone_back, validated
@@ -38,7 +38,7 @@ class Measuring:
         stops: Asked during each measurement whether it is wanted still.
         place: Says in which file an interruption leaves where the trial stands; None: another process of the team
             does, and has the trial's curve.
-        shrinking: Which images the network sees when, which are those that it is measured by; None: whole ones.
+        resizing: Which images the network sees when, which are those that it is measured by; None: whole ones.
         has_curve: Whether what is measured at the ends of passes is the trial's curve.
     """
 
@@ -50,13 +50,13 @@ class Measuring:
         state: Standing,
         stops: Stops,
         place: Callable[[], Path] | None,
-        shrinking: Shrinking | None = None,
+        resizing: Resizing | None = None,
         *,
         has_curve: bool,
     ) -> None:
         self._options, self._task, self._descent = options, task, descent
         self._state, self._stops, self._place = state, stops, place
-        self._shrinking, self._has_curve = shrinking, has_curve
+        self._resizing, self._has_curve = resizing, has_curve
 
     def moments(self, passes: Passes, course: Rates, start: Progress) -> Iterator[At]:
         """The moments of the training, which goes on from the best weights so far where its loss is not finite."""
@@ -165,7 +165,7 @@ class Measuring:
                 recorder.add(outputs, targets)
 
         descent, by = self._descent, self._options.batches_by
-        network = self._shrinking.seeing(descent.network, at.step) if self._shrinking else descent.network
+        network = self._resizing.seeing(descent.network, at.step) if self._resizing else descent.network
         return loop.measure(network, self._task, split, descent.memory_format, watch, by)
 
 

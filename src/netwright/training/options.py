@@ -73,10 +73,9 @@ class Options(StepSettings):
         teachers: Folder of networks from whose averaged outputs it learns besides the labels, as seen from the run's
             (`training.distillation`); "": there are none.
         distill: Share of the loss that is the cross entropy with these outputs, in [0, 1).
-        shrink: Share of their sides to which images are made smaller while the rate of "constant" stays; in the
-            cooldown they are whole (`training.shrinking`). A training that stops before its schedule does is measured
-            by smaller ones too; one that ends without a cooldown has whole ones all the time, and so has a network
-            whose plan does not take both. 1: all are whole.
+        early_size: Share of their sides to which images are made smaller while the rate of "constant" stays; in the
+            cooldown they are whole (`training.resizing`). Trainings that stop before it are measured by smaller images
+            too. A network whose plan does not take both has whole ones all the time. 1: all are whole.
     """
 
     epochs: int | None = None
@@ -105,12 +104,12 @@ class Options(StepSettings):
     plateau: int = 0
     teachers: str = ""
     distill: float = 0.0
-    shrink: float = 1.0
+    early_size: float = 1.0
     in_full: ClassVar[InFull] = InFull(
         lengths=("epochs", "steps", "seconds"),
         length={"epochs": 30},
         usual={"checkpoint_minutes": 5.0, "save": True},
-        searched=("repeats", "splits", "begin", "deadline", "deadlines", "cuts", "plateau"),
+        searched=("repeats", "splits", "begin", "deadline", "deadlines", "cuts", "plateau", "early_size"),
         incidental=("checkpoint_minutes", "save", "device", "processes", "graphs", "compile"),
         places={option: place.off for option, place in PLACES.items()},
     )

@@ -102,8 +102,11 @@ class Pace:
 USUAL = Pace(2.5e-11, 1.5e-10, 2e-10, 5e-10, 8e-9, 1e-4, 1e-3)
 
 
-def costs(plan: Plan, batch: int, *, auxiliary: bool = False) -> Costs:
-    """What a step of a plan's network costs at a number of examples per step, with or without its auxiliary head."""
+def costs(plan: Plan, batch: int, *, auxiliary: bool = False, made: Shape | None = None) -> Costs:
+    """What a step of a plan's network costs at a number of examples per step, with or without its auxiliary head.
+
+    `made`: the shape in which examples are made, where they are resized before the network reads them.
+    """
     dense = grouped = moved = weights = layers = 0
     for layer in plan[1:]:
         if is_auxiliary(layer) and not auxiliary:
@@ -117,7 +120,7 @@ def costs(plan: Plan, batch: int, *, auxiliary: bool = False) -> Costs:
         moved += FLOAT * sum(map(_padded, (layer.shape, *entering)))
         weights += layer.op.params(*entering)
         layers += 1
-    inputs = FLOAT * size(plan[0].shape)
+    inputs = FLOAT * size(made or plan[0].shape)
     return Costs(batch * dense, batch * grouped, batch * moved, batch * inputs, weights, layers)
 
 

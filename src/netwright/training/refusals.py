@@ -9,7 +9,7 @@ from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.protocols import Resplits, StreamsBatches, Task
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans.plan import Plan
-from netwright.training import device, distillation, memory, mixing, parallel, ranks, shrinking
+from netwright.training import device, distillation, memory, mixing, parallel, ranks, resizing
 from netwright.training import settings as step_settings
 from netwright.training.options import Options
 
@@ -30,7 +30,9 @@ def check_task(options: Options, task: Task) -> None:
         )
     mixing.check(options.mixing, options.batch, options.processes * options.accumulate, task.io)
     distillation.check(options.teachers, options.distill, options.processes, task.io)
-    shrinking.check(options.shrink, options.schedule, task.io, validates=options.validates)
+    ends_whole = options.split != "test" or options.cooldown > 0
+    validates = options.validates
+    resizing.check(options.early_size, options.schedule, task.io, validates=validates, ends_whole=ends_whole)
 
 
 def check_machine(options: Options, own: torch.device, budget: int | None) -> None:

@@ -20,7 +20,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import ownership, retraining, run_folder
 from netwright.runs.session import Drained, Session
-from netwright.runs.timed import contest, heats, timetable
+from netwright.runs.timed import contest, heats, reference, timetable
 from netwright.runs.timed import timetable as plans
 from tests.contest_toys import ToyStarting
 
@@ -487,6 +487,29 @@ def test_seconds_of_a_pass_are_those_of_the_pace_over_all_images_that_are_traine
     task = building.build_task(run)
     floor = heats.Floor(None, tmp_path / "run", run, task, Times(), time.monotonic() + 9)
     assert floor.pass_seconds == pytest.approx(0.05 * (task.examples("train") + task.examples("valid")))
+
+
+@pytest.mark.parametrize(("share", "rival", "size"), [(0.5, "", 0.5), (0.5, "own", None), (1.0, "", None)])
+def test_images_are_smaller_at_first_in_a_heat_if_all_of_its_networks_take_them(tmp_path, share, rival, size):
+    """Else some would be measured by whole images, and others by smaller ones."""
+    options = {"schedule": "constant", "averaging": 0.2, "early_size": share}
+    run = replace(
+        run_with([], tmp_path / "run"),
+        space=Reference("residual"),
+        task=Reference("digits"),
+        evaluator=Reference("training", options),
+    )
+    floor = heats.Floor(None, tmp_path / "run", run, building.build_task(run), Times(), time.monotonic() + 9)
+    own = Entrant(Candidate(SEARCHED, (4, 1), 1))
+    text = "tests.contest_toys:net"
+    other = reference.of_text(text) if rival else Entrant(Candidate(PLAIN, (6, 1), is_reference=True))
+    heat = Heat("final", (own, other), seconds=5.0)
+    for entrants in heats.sets(heat.entrants):
+        settings, given = heats._trainings(floor, heat, entrants)
+        assert given["exactly"].get("early_size") == size
+        assert given["exactly"]["cooldown"] == timetable.COOLDOWN
+        trained = retraining.run_of(settings, [each.candidate for each in entrants], **given)
+        assert trained.evaluator.options.get("early_size") == size, "as of the search, it is left out in full"
 
 
 def test_waves():

@@ -180,20 +180,19 @@ def test_mirrored_images_are_turned_by_how_often_the_plain_network_would_see_the
     ("given", "side"),
     [
         ({}, 4),
-        ({"shrink": 0.25}, 2),
-        ({"shrink": 1.0}, None),
+        ({"early_size": 1.0}, None),
         ({"schedule": "cosine"}, None),
         ({"keep_best": True}, None),
     ],
 )
 def test_images_are_smaller_at_first_unless_what_is_typed_goes_without(data, tmp_path, given, side):
     """Which the plan says; nobody is refused for an option that the default brings."""
-    shrinking = {"steps": 1, "batch": 8, "schedule": "constant", "shrink": 0.5}
-    defaults = replace(SMALL, training=lambda plan, _: {**shrinking, "horizon": plan.rungs[-1]})
+    options = {"steps": 1, "batch": 8, "schedule": "constant", "early_size": 0.5}
+    defaults = replace(SMALL, training=lambda plan, _: {**options, "horizon": plan.rungs[-1]})
     found = Played(tmp_path / "run", data, defaults=defaults, changes={"evaluator": given})
-    options = found.contest.calls[0][0].evaluator.options
-    assert options.get("shrink", 1.0) == (1.0 if side is None else side / 8)
-    told = f"8 pixels a side (about {side} until the rate falls), 8 a step" if side else "8 pixels a side, 8 a step"
+    played = found.contest.calls[0][0].evaluator.options
+    assert played["early_size"] == (1.0 if side is None else side / 8)
+    told = f"8 pixels a side ({side} until the rate falls), 8 a step" if side else "8 pixels a side, 8 a step"
     assert told in found.said
 
 
@@ -531,7 +530,7 @@ def test_more_trainings_than_cores_are_said_to_be_of_no_use(data):
         crew.Crew(Reference("slurm"), 4),
         crew.Crew(None, 4, cards=1),
     ):
-        beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, "cpu")
+        beginning._planned(data, task, 0.2, given, session, Stopwatch(), Measurements(), None, {"device": "cpu"})
     assert out.getvalue().count("--workers is") == 1
     assert "--workers is 4, and this machine has 1 core: each training will have fewer steps than" in out.getvalue()
 
@@ -552,7 +551,9 @@ def test_trainings_that_share_a_card_are_planned_with_the_steps_that_they_then_t
     task = image_task_of(data)
     alone = crew.Crew(None, 1, cards=1, is_asked=False)
     measure = Measurements()
-    _, _, plan, found = beginning._planned(data, task, hours, alone, session, Stopwatch(), measure, share, "cuda")
+    _, _, plan, found = beginning._planned(
+        data, task, hours, alone, session, Stopwatch(), measure, share, {"device": "cuda"}
+    )
     assert asked == ([(8, "float32", "cuda", 6)] if workers > 1 else []), "a short run is not measured so"
     assert (plan.workers, found.workers) == (workers, workers)
     assert plan.threads == 8 // workers

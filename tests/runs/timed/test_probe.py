@@ -13,8 +13,10 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import Classes, Image
 from netwright.data.sizes import SIZES
+from netwright.plans.plan import resized
 from netwright.runs.timed import defaults, probe, reference, timetable
 from netwright.runs.timed.probe import Patience
+from netwright.runs.timed.timetable import Speed
 from netwright.training import pace
 from netwright.training.options import Options
 from netwright.training.pace import Pace
@@ -79,29 +81,37 @@ def test_sizes_are_judged_by_the_network_that_a_run_is_to_beat(side):
     assert all(pace.USUAL.seconds(pace.costs(network(io), 64)) < 1.5 * most for network in probe.NETWORKS)
 
 
-def test_what_a_step_costs_is_its_mean_over_a_training_whose_images_are_smaller_at_first():
-    """So are passes, by which all is planned; smaller sizes than images have are measured too."""
+@pytest.mark.parametrize("side", [24, 32, 40, 72, 128])
+def test_what_a_step_costs_is_its_mean_over_a_training_whose_images_are_smaller_at_first(side):
+    """By the layers of the network for whole ones, which the space would give others for smaller ones; made whole."""
     task = refs.load("task", Reference("digits", {"train_limit": 20}))
-    assert [timetable.shrink_for(side) for side in (8, 23, 24, 32)] == [1.0, 1.0, 0.75, 0.75]
-    small, whole = (IO(Image(1, side, side), Classes(10)) for side in (24, 32))
-    assert (probe.early(whole), probe.early(small).input) == (small, Image(1, 16, 16))
-    numbers = pace.USUAL.numbers
-    seconds = [pace.seconds_per_step(probe.reference(io), 64, pace.USUAL) for io in (whole, small)]
-    expected = timetable.COOLDOWN * seconds[0] + (1 - timetable.COOLDOWN) * seconds[1]
-    assert probe.pass_seconds(whole, numbers, 64, 128) == pytest.approx(2 * expected)
-    seen = []
-    ticks = itertools.count()
-    given = Patience(1e6, lambda: float(next(ticks)))
+    io, numbers = probe.sized(task, side), pace.USUAL.numbers
+    whole = probe.reference(io)
+    small = resized(whole, Image(1, *[probe.side_of(probe.early(io, 0.75))] * 2))
+    seconds = [pace.USUAL.seconds(pace.costs(plan, 64, made=io.input)) for plan in (whole, small)]
+    mean = timetable.COOLDOWN * seconds[0] + (1 - timetable.COOLDOWN) * seconds[1]
+    assert 0.6 < mean / seconds[0] < 0.9
+    assert probe.pass_seconds(io, numbers, 64, 128, 0.75) == pytest.approx(2 * mean)
+    assert probe.pass_seconds(io, numbers, 64, 128, 1.0) == pytest.approx(2 * seconds[0])
+    speed = Speed(side, "float32", numbers, 1.0)
+    assert probe.with_share(task, speed, 64, 0.75).image_seconds == pytest.approx(mean / 64)
+
+
+def test_smaller_sizes_than_images_have_are_measured_too():
+    task = refs.load("task", Reference("digits", {"train_limit": 20}))
+    assert [probe.usual_share(side) for side in (8, 23, 24, 32)] == [1.0, 1.0, 0.75, 0.75]
+    seen, ticks = [], itertools.count()
     with pytest.MonkeyPatch.context() as patch:
-        measured = probe.pace.measure
+        measure = probe.pace.measure
         patch.setattr(
             probe.pace,
             "measure",
-            lambda plan, noise, *a, **m: (seen.append(noise.io), measured(plan, noise, *a, **m))[1],
+            lambda plan, noise, *a, **m: (seen.append(noise.io), measure(plan, noise, *a, **m))[1],
         )
-        [single, _] = probe.speeds(task, (32,), 2, 1, given, "cpu")
+        [single, _] = probe.speeds(task, (32,), 2, 1, Patience(1e6, lambda: float(next(ticks))), "cpu")
     assert {io.input.height for io in seen} == {24, 32}
-    assert single.image_seconds == pytest.approx(probe.pass_seconds(whole, single.pace, 2, 2) / 2)
+    own = probe.pass_seconds(probe.sized(task, 32), single.pace, 2, 2, 0.75)
+    assert single.image_seconds == pytest.approx(own / 2)
 
 
 def test_a_card_is_measured_in_the_precision_that_is_faster_there():

@@ -79,9 +79,9 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
     elif rank.seconds + floor.start > SHARE_OF_TIME * floor.left:
         return "there is no time for it"
     order = sorted(ranked, key=lambda each: -measure.score(each[1].mean))
-    known = [_trained(floor, final) for entrant, final in order if not entrant.space]
+    known = [_trained(floor, rank, final) for entrant, final in order if not entrant.space]
     teachers = [each for each in known if each is not None and each.weights.exists()][:TEACHERS]
-    mine = _trained(floor, best)
+    mine = _trained(floor, rank, best)
     if len(teachers) < TEACHERS or mine is None or not mine.weights.exists():
         return "fewer than three networks left their weights"
     place = floor.folder / FOLDER
@@ -94,11 +94,11 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
     return ""
 
 
-def _trained(floor: Floor, final: Final) -> Trained | None:
+def _trained(floor: Floor, rank: Heat, final: Final) -> Trained | None:
     if final.folder is None or not final.repetitions:
         return None
-    shrink = (floor.option("shrink") or 1.0) if floor.leaves_states else 1.0  # else it ended with whole images
-    return Trained(final.genotype, final.repetitions[0].seed, final.folder / checkpoint.WEIGHTS, shrink)
+    size = floor.early_size(rank) if floor.leaves_states else 1.0  # else it ended with whole images
+    return Trained(final.genotype, final.repetitions[0].seed, final.folder / checkpoint.WEIGHTS, size)
 
 
 def _measured(floor: Floor, place: Path, networks: Sequence[Trained], metric: str) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any
 
 from netwright.core import cards, reading, run_file, timetable, trust
 from netwright.core.constraints import parse
@@ -26,7 +26,7 @@ from netwright.runs.timed import crew, probe, suited
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.beside import SharedTraining
 from netwright.runs.timed.crew import Crew
-from netwright.runs.timed.defaults import HOURS, Defaults
+from netwright.runs.timed.defaults import HOURS, Defaults, size_in, sizes_beside
 from netwright.runs.timed.probe import Patience
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Circumstances, Speed
@@ -38,8 +38,6 @@ from netwright.runs.timed.wish import (
     image_task_of,
     typed_of,
 )
-
-VALIDATING: Final = ("keep_best", "reloads", "non_monotone")  # options of an evaluator for which it decides on the way
 
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
@@ -106,21 +104,23 @@ def begun(
         sides = _sides(named, task) if given is None else (given.side,)
         _refuse_reference(check_reference, rival, [probe.sized(task, side) for side in sides], constraints)
     workers = crew.of(wish, given)
+    asked = crew.asked_of_trainings(wish)
     if given is None:
-        own_device = crew.device_of(wish)
-        named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
+        named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, asked)
     else:
         named = suited.sized(named, task, given.side)
         task, plan = image_task_of(named), replace(given, workers=workers.workers)
         session.prepare(named, task)
     objective = (wish.given.get("objectives") or [default_objective(task.class_counts("train"))])[0]
     images = task.examples("train") + task.examples("valid")
-    passes = plans.passes(plan, probe.pass_seconds(task.io, plan.pace, plan.batch, images))
+    tables = defaults.tables(plan, task.examples("train"), *(typed_of(wish, part) for part in ("space", "strategy")))
+    tables["evaluator"] |= sizes_beside(asked) if "early_size" in tables["evaluator"] else {}
+    size = size_in({**tables["evaluator"], **asked})
+    passes = plans.passes(plan, probe.pass_seconds(task.io, plan.pace, plan.batch, images, size))
     named, task = suited.suited(named, task, objective, session.say, passes)
     session.has_prepared(named)
     if rival is not None:
         check_reference(rival, task.io, constraints)
-    tables = defaults.tables(plan, task.examples("train"), *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
     if has_no_settings(wish):
         tables["space"].pop("with", None)
@@ -128,22 +128,19 @@ def begun(
     tables["executor"] = {"ref": played.name, **workers.options(played)}
     if evaluator := typed_of(wish, "evaluator"):
         tables["evaluator"] |= evaluator.options
-    asked = {**(evaluator.options if evaluator else {}), **changes.get("evaluator", {})}
-    if asked.get("schedule", "constant") != "constant" or any(asked.get(name) for name in VALIDATING):
-        tables["evaluator"] |= {} if "shrink" in asked else {"shrink": 1.0}  # which else would not go with it
-    shrink = {**tables["evaluator"], **asked}.get("shrink", 1.0)
     trials = plan.played.get("trials")
     tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
     tables["objectives"] = [objective]
     own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
     for part in run_file.PARTS:
-        typed = named if part == "task" else typed_of(wish, part)
-        if typed is not None:
-            changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
+        ref = named if part == "task" else typed_of(wish, part)
+        if ref is not None:
+            changes[part] = {"ref": ref.name, **changes.get(part, {})}  # what the user typed is trusted
     own |= {"trust": wish.trust, "session": session, "reference": rival}
     run = Run(wish.folder, tables, **own, changes=changes)
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
-    for name, text in plans.lines(plan, shrink).items():
+    early = probe.side_of(probe.early(task.io, size)) if size < 1 else None
+    for name, text in plans.lines(plan, early).items():
         session.say(f"  {name:<10}{text}")
     return run, replace(plan, played={}, reference=rival or "")  # the heats are to be repeated
 
@@ -196,10 +193,10 @@ def _planned(
     watch: Stopwatch,
     measure: Measure,
     share: Share,
-    device: str,
+    asked: Mapping[str, Any],
 ) -> tuple[Reference, ImageClassification, Timetable, Crew]:
     """The task at the size that fits, its data made ready, the timetable, and the workers that it is for."""
-    threads = max(1, crew.cores() // workers.workers)
+    threads, device = max(1, crew.cores() // workers.workers), crew.device_in(asked)
     sides = _sides(named, task)
     train, valid = (sum(task.expected_counts(split)) for split in ("train", "valid"))
     seconds = plans.probe_seconds(hours)
@@ -212,6 +209,8 @@ def _planned(
         session.say("the validation images were given: every training is on this division of the images alone")
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
+    if sizes_beside(asked):
+        speeds = [probe.with_share(task, each, batch, size_in({**sizes_beside(asked), **asked})) for each in speeds]
     speed = chosen(speeds)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -66,7 +66,7 @@ def of(wish: Wish, given: Timetable | None) -> Crew:
     asked = options.get("workers") if wish.workers is None else wish.workers
     if asked is not None and (type(asked) is not int or asked < 1):
         raise BadRunFile(f"workers is {reading.shown(asked)}; it must be a whole number of at least 1")
-    used = cards_of(device_of(wish), torch.cuda.device_count())
+    used = cards_of(device_in(asked_of_trainings(wish)), torch.cuda.device_count())
     if typed is None or "workers" in refs.options_of(refs.locate("executor", typed.name)):
         shared = options.get("trials_per_gpu", "auto")
         each = shared if type(shared) is int and shared > 0 else 1
@@ -78,10 +78,15 @@ def of(wish: Wish, given: Timetable | None) -> Crew:
     return Crew(typed, 1, min(used, 1))
 
 
-def device_of(wish: Wish) -> str:
+def asked_of_trainings(wish: Wish) -> dict[str, Any]:
+    """The options of the evaluator that were typed."""
+    typed = typed_of(wish, "evaluator")
+    return {**(typed.options if typed else {}), **wish.changes.get("evaluator", {})}
+
+
+def device_in(asked: Mapping[str, Any]) -> str:
     """The device that was typed for trainings, or "auto"."""
-    typed, changes = typed_of(wish, "evaluator"), wish.changes.get("evaluator", {})
-    return str({**(typed.options if typed else {}), **changes}.get("device", "auto"))
+    return str(asked.get("device", "auto"))
 
 
 def cards_of(device: str, count: int) -> int:

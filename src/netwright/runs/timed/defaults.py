@@ -31,6 +31,7 @@ TRAINING: Final[Mapping[str, Any]] = {
     "averaging": 0.2,
     "checkpoint_minutes": 0.5,
 }
+VALIDATING: Final = ("keep_best", "reloads", "non_monotone")  # options for which validation decides on the way
 WARM_UP: Final = 30  # steps, at most an epoch
 
 
@@ -50,8 +51,25 @@ def search_training(timetable: Timetable, images: int) -> Mapping[str, Any]:
         "pace": list(timetable.pace),
         "horizon": int(whole) + 1,  # beyond every trial, so that none decays and finalists can go on
         "splits": timetable.splits,
-        **({"shrink": share} if (share := plans.shrink_for(timetable.side)) < 1 else {}),
+        **({"early_size": plans.EARLY_SIZE} if timetable.side >= plans.EARLY_FROM else {}),
     }
+
+
+def sizes_beside(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What takes the place of smaller images beside options of the evaluator that are asked for; nothing: they stay.
+
+    They go with a rate that stays and then falls, and with weights that nothing is decided by on the way.
+    """
+    is_constant = asked.get("schedule", TRAINING["schedule"]) == "constant"
+    if "early_size" in asked or (is_constant and not any(asked.get(name) for name in VALIDATING)):
+        return {}
+    return {"early_size": 1.0}
+
+
+def size_in(options: Mapping[str, Any]) -> float:
+    """Share of their sides that images have at first, by options of the evaluator; 1 where that is to be refused."""
+    share = options.get("early_size", 1.0)
+    return float(share) if isinstance(share, int | float) and 0 < share <= 1 else 1.0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from netwright.runs.session import Session
 from netwright.runs.timed import probe, states
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.states import Begun
+from netwright.training import resizing
 from netwright.training.standing import ends_in
 
 # of a set of trainings before its first step: processes that start, each about as long as the command did, and data
@@ -136,7 +137,7 @@ class Floor:
         if not (isinstance(self.task, ImageClassification) and isinstance(numbers, list | tuple) and numbers and batch):
             return 0.0
         images = self.task.examples("train") + self.task.examples("valid")
-        return probe.pass_seconds(self.task.io, numbers, batch, images)
+        return probe.pass_seconds(self.task.io, numbers, batch, images, self.option("early_size") or 1.0)
 
     @property
     def keeps_rate(self) -> bool:
@@ -166,10 +167,24 @@ class Floor:
     def _options(self) -> dict[str, Parameter]:
         return refs.options_of(refs.locate("evaluator", self.run.evaluator.name))
 
+    def early_size(self, heat: Heat) -> float:
+        """Share of their sides that images have in a heat until rates fall: all of it unless all networks take less.
+
+        Else some would be measured by whole images and some by smaller ones.
+        """
+        share = self.option("early_size") or 1.0
+        if share == 1:
+            return 1.0
+        entrants = [(self._space_of(each), each.candidate.genotype) for each in heat.entrants]
+        is_taken = all(resizing.fitting(space, genotype, self.task.io, share) for space, genotype in entrants)
+        return share if is_taken else 1.0
+
     def key(self, entrant: Entrant) -> str:
         """Key of a network in its space."""
-        space = building.load_space(refs.parse(entrant.space)) if entrant.space else self.space
-        return space.key(entrant.candidate.genotype)
+        return self._space_of(entrant).key(entrant.candidate.genotype)
+
+    def _space_of(self, entrant: Entrant) -> SearchSpace:
+        return building.load_space(refs.parse(entrant.space)) if entrant.space else self.space
 
     def repeated(self, heat: Heat) -> PlayedHeat | None:
         """What the clock decided in that heat, where it is to be repeated, with these networks; None: it is not."""
@@ -321,6 +336,8 @@ def _options(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> dict[str, Any]
     """Options of the evaluator that decide how long, and from where, a set of networks of a heat is trained."""
     teachers, places = own[0].teachers, [heat.entrants.index(each) for each in own]
     found: dict[str, Any] = {"begin": heat.begin}
+    if (size := floor.early_size(heat)) < 1:
+        found["early_size"] = size
     if heat.ends:
         repeats = range(heat.repeats)
         cuts = [list(map(list, heat.ends[place][repeat])) for repeat in repeats for place in places]

@@ -24,12 +24,12 @@ from netwright.core.refs import Reference
 from netwright.core.shapes import Classes, Image
 from netwright.core.timetable import Precision
 from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
-from netwright.plans.plan import HasPlan, Plan, PlanWriter
+from netwright.plans.plan import HasPlan, Plan, PlanWriter, resized
 from netwright.runs.timed import timetable
 from netwright.runs.timed.defaults import SPACE, TRAINING
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
-from netwright.training import cards, device, pace, shrinking
+from netwright.training import cards, device, pace, resizing
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
@@ -78,7 +78,8 @@ def speeds(
     place = device.pick(device_name, 0)
     tried = precisions(torch.cuda.get_device_capability(place) if place.type == "cuda" else None)
     measured: dict[Precision, list[Timing]] = {precision: [] for precision in tried}
-    looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1], _side(early(sized(task, sides[-1])))})
+    smaller = early(sized(task, sides[-1]), usual_share(sides[-1]))
+    looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1], side_of(smaller)})
     for (side, write), precision in product(product(looked_at, NETWORKS), tried):
         if measured[precision] and patience.clock() >= until:
             break
@@ -117,24 +118,46 @@ def reference(io: IO) -> Plan:
     return space.plan(starts_of(space)[0], io)
 
 
-def pass_seconds(io: IO, numbers: Sequence[float], batch: int, images: int) -> float:
-    """Seconds of a pass of that network over so many images, by the numbers of a pace."""
-    return _seconds_per_step(io, batch, Pace.of(numbers)) * images / batch
+def pass_seconds(io: IO, numbers: Sequence[float], batch: int, images: int, share: float) -> float:
+    """Seconds of a pass of that network over so many images, by the numbers of a pace.
+
+    Args:
+        io: What goes in and comes out.
+        numbers: Those of the pace.
+        batch: Images per step.
+        images: Their number.
+        share: Share of their sides that images have until the rate falls.
+    """
+    return _seconds_per_step(io, batch, Pace.of(numbers), share) * images / batch
 
 
-def early(io: IO) -> IO:
-    """What goes in and comes out until the rate of a training falls, when images may be smaller."""
-    return shrinking.smaller(io, share) if (share := timetable.shrink_for(_side(io))) < 1 else io
+def early(io: IO, share: float) -> IO:
+    """What goes in and comes out until the rate of a training falls, where images have this share of their sides."""
+    return resizing.early(io, share) if share < 1 else io
 
 
-def _seconds_per_step(io: IO, batch: int, fitted: Pace) -> float:
-    """Seconds of a step of that network, on average over a training."""
-    whole, small = (pace.seconds_per_step(reference(each), batch, fitted) for each in (io, early(io)))
-    return timetable.COOLDOWN * whole + (1 - timetable.COOLDOWN) * small
+def usual_share(side: int) -> float:
+    """Share of their sides that images of a size have until the rate falls, where nobody says otherwise."""
+    return timetable.EARLY_SIZE if side >= timetable.EARLY_FROM else 1.0
+
+
+def with_share(task: ImageClassification, speed: Speed, batch: int, share: float) -> Speed:
+    """The speed where images have another share of their sides until the rate falls than they usually have."""
+    seconds = _seconds_per_step(sized(task, speed.side), batch, Pace.of(speed.pace), share)
+    return replace(speed, image_seconds=seconds / batch)
+
+
+def _seconds_per_step(io: IO, batch: int, fitted: Pace, share: float) -> float:
+    """Seconds of a step of that network, on average over a training whose images have a share of their sides first."""
+    whole = reference(io)
+    small = resized(whole, early(io, share).input)
+    found = [fitted.seconds(pace.costs(each, batch, made=io.input)) for each in (whole, small)]
+    return timetable.COOLDOWN * found[0] + (1 - timetable.COOLDOWN) * found[1]
 
 
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
-    return Speed(side, precision, fitted.numbers, _seconds_per_step(sized(task, side), batch, fitted) / batch)
+    seconds = _seconds_per_step(sized(task, side), batch, fitted, usual_share(side))
+    return Speed(side, precision, fitted.numbers, seconds / batch)
 
 
 def noise_of(task: ImageClassification, side: int, batch: int, steps: int) -> ImageClassification:
@@ -150,7 +173,7 @@ def noise_of(task: ImageClassification, side: int, batch: int, steps: int) -> Im
     splits = ImageSplits.of(pixels, labels, train=every, valid=every, test=every, names=str)
     splits = replace(splits, positions={**splits.positions, "train": np.arange(steps * batch) % count})
     augmentation = task.augmentation
-    if side != side_of(task):
+    if side != side_of(task.io):
         augmentation = replace(augmentation, crop=None, padding=None).fitted(image.height, image.width)
     return ImageClassification(io, lambda: splits, task.classes, augmentation)
 
@@ -159,17 +182,13 @@ def sized(task: ImageClassification, side: int) -> IO:
     """What goes in and comes out where images have another size."""
     image = task.io.input
     assert isinstance(image, Image)
-    if side == side_of(task):
+    if side == side_of(task.io):
         return task.io
     return IO(Image(image.channels, side, side), task.io.output)
 
 
-def side_of(task: ImageClassification) -> int:
-    """The larger side of a task's images, in pixels."""
-    return _side(task.io)
-
-
-def _side(io: IO) -> int:
+def side_of(io: IO) -> int:
+    """The larger side of images that go in, in pixels."""
     assert isinstance(io.input, Image)
     return max(io.input.height, io.input.width)
 

@@ -28,7 +28,7 @@ def seconds_of_step(floor: Floor) -> Steps:
     task, batch = floor.task, floor.option("batch")
     assert isinstance(task, ImageClassification)
     settings = probe.settings_of(batch, floor.option("precision"))
-    noise = probe.noise_of(task, probe.side_of(task), batch, probe.IMAGES)
+    noise = probe.noise_of(task, probe.side_of(task.io), batch, probe.IMAGES)
     plan = probe.reference(noise.io)
     return lambda threads: pace.measure(plan, noise, settings, threads=threads).seconds
 

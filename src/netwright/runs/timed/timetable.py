@@ -77,8 +77,8 @@ MOST_SEEDS: Final = 3
 WANTED_STEPS: Final = 1_200
 WANTED_PASSES: Final = 15.0
 COOLDOWN: Final = 0.2  # share of a training, where the rate is constant and nothing else is said
-SHRINK: Final = 0.75  # of their sides: images while the rate stays, see `training.shrinking`
-SHRUNK_FROM: Final = 24  # pixels a side, from which on they are made smaller
+EARLY_SIZE: Final = 0.75  # of their sides: images while the rate stays, see `training.resizing`
+EARLY_FROM: Final = 24  # pixels a side, from which on they are made smaller
 ALIKE: Final = 1.1  # times the seconds of the cheapest size, that are as good where no size leaves enough steps
 
 
@@ -253,11 +253,6 @@ def closing_seconds(hours: float, start_up: float = 0.0) -> float:
     return min(CLOSING + CLOSING_SHARE * 3600 * hours + 2 * start_up, MOST_CLOSING)
 
 
-def shrink_for(side: int) -> float:
-    """Share of their sides that images of a size have until the rate of a training falls."""
-    return SHRINK if side >= SHRUNK_FROM else 1.0
-
-
 def batch_for(images: int) -> int:
     """Images per step: the usual number, fewer where a pass would have next to no steps."""
     batch = BATCH
@@ -266,12 +261,12 @@ def batch_for(images: int) -> int:
     return max(1, min(batch, images))
 
 
-def lines(timetable: Timetable, shrink: float = 1.0) -> Mapping[str, str]:
+def lines(timetable: Timetable, early: int | None = None) -> Mapping[str, str]:
     """The timetable for people: what there is to know by name.
 
     Args:
         timetable: The timetable.
-        shrink: Share of their sides that images have until the rate of a training falls.
+        early: Side of images until the rate of a training falls; None: it is theirs.
     """
     plan = timetable
     count = plan.workers
@@ -279,10 +274,10 @@ def lines(timetable: Timetable, shrink: float = 1.0) -> Mapping[str, str]:
     rungs = ", ".join(str(rung) for rung in plan.rungs)
     several = f", on {plan.splits} divisions of the images" if plan.splits > 1 else ""
     beside = f", {count} at a time" if count > 1 else ""
-    early = f" (about {round(shrink * plan.side)} until the rate falls)" if shrink < 1 else ""
+    until = f" ({early} until the rate falls)" if early else ""
     each = f"{plan.seeds} each " if plan.seeds > 1 else ""
     return {
-        "images": f"{plan.side} pixels a side{early}, {plan.batch} a step, {plan.precision}",
+        "images": f"{plan.side} pixels a side{until}, {plan.batch} a step, {plan.precision}",
         "search": f"{_minutes(plan.search_seconds)}: about {plan.trials} trials of {rungs} s{several}{beside}",
         "ranking": f"{plan.finalists + 1} trainings of {_minutes(plan.rank_seconds)}: the {plan.finalists} best "
         "and the reference",

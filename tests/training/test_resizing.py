@@ -27,10 +27,11 @@ from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
-from netwright.training import checkpoint, distillation, loop, pace, shrinking
+from netwright.training import checkpoint, distillation, loop, pace, resizing
+from netwright.training.compiling import Compiled
 from netwright.training.descent import Descent
 from netwright.training.distillation import Trained
-from netwright.training.shrinking import AtSize, Shrinking
+from netwright.training.resizing import AtMost, Resizing
 from netwright.worker import WorkerContext
 from tests.training.test_captured import Classes
 
@@ -62,7 +63,7 @@ def sides(monkeypatch):
 
 def _run(folder, trial_id=1, budget=None, continues=None, space=SPACE, genotype=GENOTYPE, task=TASK, **settings):
     context = WorkerContext(MemoryStore(), folder / "trials", trial_id)
-    evaluator = Training(space, task, **{**CONSTANT, "shrink": SHARE, **settings})
+    evaluator = Training(space, task, **{**CONSTANT, "early_size": SHARE, **settings})
     asked = Proposal(genotype, budget=budget, continues=continues)
     return evaluator.evaluate(Trial(trial_id, asked, "key", 7, "running"), context)
 
@@ -73,24 +74,24 @@ def _weights(folder, trial_id=1):
 
 @given(st.integers(1, 300), st.integers(1, 300), st.floats(0.01, 1.0))
 def test_sides_are_about_their_share_and_can_be_halved(height, width, share):
-    found = shrinking.smaller(IO(3, height, width, 5), share)
+    found = resizing.early(IO(3, height, width, 5), share)
     assert found.output == IO(3, height, width, 5).output
     for side, small in zip((height, width), found.input[1:], strict=True):
         assert small == side or (small % 4 == 0 and small < side)
         assert small in (4, side) or abs(small - share * side) <= 2
 
 
-def test_images_are_shrunk_smoothly_and_those_that_are_small_stay():
+def test_images_are_resized_smoothly_and_those_that_are_small_stay():
     images = torch.rand(2, 3, 32, 20)
-    found = shrinking.shrunk(images, Image(3, 24, 16))
+    found = resizing.at_most(images, Image(3, 24, 16))
     assert found.shape == (2, 3, 24, 16)
     assert float(found.mean()) == pytest.approx(float(images.mean()), abs=0.01)
     checkered = (torch.arange(32)[:, None] + torch.arange(32)).remainder(2).float().expand(1, 1, 32, 32)
-    assert float((shrinking.shrunk(checkered, Image(1, 16, 16)) - 0.5).abs().max()) < 0.3, "nothing is left out"
+    assert float((resizing.at_most(checkered, Image(1, 16, 16)) - 0.5).abs().max()) < 0.3, "nothing is left out"
     small = torch.rand(2, 3, 24, 16)
-    assert shrinking.shrunk(small, Image(3, 24, 16)) is small
-    assert shrinking.shrunk(small, Image(3, 24, 12)).shape == (2, 3, 24, 12)
-    assert shrinking.shrunk(images.to(memory_format=torch.channels_last), Image(3, 24, 16)).is_contiguous(
+    assert resizing.at_most(small, Image(3, 24, 16)) is small
+    assert resizing.at_most(small, Image(3, 24, 12)).shape == (2, 3, 24, 12)
+    assert resizing.at_most(images.to(memory_format=torch.channels_last), Image(3, 24, 16)).is_contiguous(
         memory_format=torch.channels_last
     )
 
@@ -101,15 +102,15 @@ def test_one_network_takes_both_sizes_as_each_would_its_own(space):
     rng = np.random.default_rng(0)
     genotypes = [*starts_of(space)[:3], *(space.sample(rng) for _ in range(3))]
     for genotype in genotypes:
-        small = shrinking.fitting(space, genotype, io, 0.75)
+        small = resizing.fitting(space, genotype, io, 0.75)
         assert small[0].shape == Image(3, 24, 24)
         whole = space.build(genotype, io, np.random.default_rng(1)).eval()
         own = network.build(small, np.random.default_rng(2)).eval()
         own.load_state_dict(whole.state_dict())
         images = torch.rand(2, 3, 32, 32)
         with torch.no_grad():
-            found = AtSize(whole, small[0].shape)(images)
-            assert torch.equal(found, own(shrinking.shrunk(images, small[0].shape)))
+            found = AtMost(whole, small[0].shape)(images)
+            assert torch.equal(found, own(resizing.at_most(images, small[0].shape)))
 
 
 class WithoutPlan:
@@ -142,14 +143,14 @@ class Flattening(ResidualSpace):
 
 
 def test_a_network_that_does_not_take_smaller_images_has_whole_ones_and_says_so(tmp_path, sides):
-    assert shrinking.fitting(SPACE, GENOTYPE, TASK.io, SHARE)[0].shape == Image(1, 4, 4)
-    assert shrinking.fitting(SPACE, GENOTYPE, TASK.io, 1.0) is None
-    assert shrinking.fitting(SPACE, GENOTYPE, TASK.io, 0.99) is None, "no multiple of 4 is smaller"
+    assert resizing.fitting(SPACE, GENOTYPE, TASK.io, SHARE)[0].shape == Image(1, 4, 4)
+    assert resizing.fitting(SPACE, GENOTYPE, TASK.io, 1.0) is None
+    assert resizing.fitting(SPACE, GENOTYPE, TASK.io, 0.99) is None, "no multiple of 4 is smaller"
     for space in (WithoutPlan(), Flattening()):
-        assert shrinking.fitting(space, GENOTYPE, TASK.io, SHARE) is None
+        assert resizing.fitting(space, GENOTYPE, TASK.io, SHARE) is None
     with pytest.raises(ValueError, match="linear1 has other weights where linear reads other shapes"):
         resized(Flattening().plan(GENOTYPE, TASK.io), Image(1, 4, 4))
-    whole = _run(tmp_path / "whole", steps=9, shrink=1.0)
+    whole = _run(tmp_path / "whole", steps=9, early_size=1.0)
     found = _run(tmp_path / "plain", space=WithoutPlan(), steps=9)
     assert (whole.message, found.message) == ("", training.WHOLE)
     assert {name: value for name, value in found.metrics.items() if name not in COST} == {
@@ -162,10 +163,20 @@ def test_images_are_small_until_the_rate_falls_and_what_ends_is_measured_by_whol
     trained, measured = sides
     result = _run(tmp_path, steps=20, curve_every=2)
     assert trained == [4] * 16 + [8] * 4  # the first one of the last five still has the whole rate
-    assert measured[0] is AtSize and measured[-1] is not AtSize
+    assert measured[0] is AtMost and measured[-1] is not AtMost
     assert result.message == "" and [step for step, _ in result.curve] == [8, 16, 20]
+    del measured[:]
     assert _run(tmp_path, 2, steps=20, cooldown=0.0).failure == ""
-    assert set(trained[20:]) == {8}, "nothing would bring it back to whole ones"
+    assert (set(trained[20:]), set(measured)) == ({4}, {AtMost}), "its rate never falls"
+
+
+def test_a_training_that_stops_within_the_fall_has_whole_images_there(tmp_path, sides):
+    trained, measured = sides
+    _run(tmp_path / "parts", 1, 18, steps=20, horizon=20)
+    assert trained == [4] * 16 + [8] * 2 and measured[-1] is not AtMost
+    _run(tmp_path / "parts", 2, 20, continues=1, steps=20, horizon=20)
+    _run(tmp_path / "whole", 1, 20, steps=20, horizon=20)
+    assert _weights(tmp_path / "parts", 2) == _weights(tmp_path / "whole")
 
 
 def test_a_training_that_stops_before_its_schedule_is_measured_by_what_it_saw_and_goes_on(tmp_path, sides):
@@ -174,9 +185,9 @@ def test_a_training_that_stops_before_its_schedule_is_measured_by_what_it_saw_an
     whole = _run(tmp_path / "whole", 1, 20, **settings)
     del trained[:], measured[:]
     first = _run(tmp_path / "parts", 1, 8, **settings)
-    assert (set(trained), set(measured)) == ({4}, {AtSize})
+    assert (set(trained), set(measured)) == ({4}, {AtMost})
     second = _run(tmp_path / "parts", 2, 20, continues=1, **settings)
-    assert trained == [4] * 16 + [8] * 4 and AtSize not in measured[-1:]
+    assert trained == [4] * 16 + [8] * 4 and AtMost not in measured[-1:]
     assert (first.metrics["valid_loss"] > 0, second.metrics["carried_steps"]) == (True, 8)
     assert _weights(tmp_path / "parts", 2) == _weights(tmp_path / "whole")
     assert second.metrics["valid_loss"] == whole.metrics["valid_loss"]
@@ -196,36 +207,94 @@ def test_a_training_that_a_deadline_ended_is_repeated(tmp_path, sides, monkeypat
     assert _weights(tmp_path / "first") == _weights(tmp_path / "second")
 
 
+NUMBERS = pace.Pace(*(10 * number for number in pace.USUAL.numbers)).numbers
+
+
+def _length(budget, **options):
+    given = {**CONSTANT, "pace": NUMBERS, "early_size": SHARE, **options}
+    evaluator = Training(SPACE, TASK, **given)
+    trial = Trial(1, Proposal(GENOTYPE, budget=budget), "key", 7, "running")
+    return evaluator._length(trial, evaluator._epochs(trial, 0))
+
+
+def _seconds():
+    """Of steps on whole images and on smaller ones, which are made whole."""
+    own, plan = pace.Pace.of(NUMBERS), SPACE.plan(GENOTYPE, TASK.io)
+    plans = plan, resized(plan, Image(1, 4, 4))
+    return [own.seconds(pace.costs(each, 25, made=TASK.io.input)) for each in plans]
+
+
 def test_steps_of_a_budget_are_told_by_what_its_images_cost():
-    numbers = pace.Pace(*(10 * number for number in pace.USUAL.numbers)).numbers
-    options = {**CONSTANT, "pace": numbers, "horizon": 60, "cooldown": 0.25}
+    whole, small = _seconds()
+    assert whole > 1.05 * small
+    mean = 0.25 * whole + 0.75 * small
+    assert _length(60) == (round(60 / mean),) * 2, "a schedule of its own"
+    assert _length(60, cooldown=0.0).steps == round(60 / small)
+    assert _length(60, early_size=1.0).steps == round(60 / whole)
+    span = round(600 / mean)
+    for budget in (6, 100, 400, 500, 590, 599, 600):
+        steps, spanned = _length(budget, horizon=600)
+        assert spanned == span
+        early = min(steps, 0.75 * span)
+        assert early * small + (steps - early) * whole == pytest.approx(budget, abs=whole)
+    steps = [_length(budget, horizon=600).steps for budget in range(1, 601)]
+    assert steps == sorted(steps) and steps[-1] == span, "more seconds are never fewer steps"
 
-    def steps(budget, **more):
-        evaluator = Training(SPACE, TASK, **{**options, **more})
-        trial = Trial(1, Proposal(GENOTYPE, budget=budget), "key", 7, "running")
-        return evaluator._length(trial, evaluator._epochs(trial, 0)).steps
 
-    own = pace.Pace.of(numbers)
-    whole, small = (pace.seconds_per_step(SPACE.plan(GENOTYPE, io), 25, own) for io in (TASK.io, IO(1, 4, 4, 10)))
-    assert steps(30, shrink=SHARE) == round(30 / small) > steps(30) == round(30 / whole)
-    assert steps(60, shrink=SHARE) == round(60 / (0.25 * whole + 0.75 * small))
-    assert steps(60, shrink=SHARE, cooldown=0.0) == round(60 / whole)
-    trial = Trial(1, Proposal(GENOTYPE), "key", 7, "running")
-    assert Training(SPACE, TASK, **options, shrink=SHARE)._dearer(trial) == pytest.approx(whole / small)
-    usual = Training(SPACE, TASK, **{**options, "pace": ()}, shrink=SHARE)._dearer(trial)
-    assert usual == pytest.approx(whole / small), "the pace given is in the usual proportions"
-    assert Training(SPACE, TASK, **options)._dearer(trial) == 1
+@pytest.mark.parametrize("cooldown", [0.0, 0.25])
+def test_promotions_go_on_where_budgets_are_seconds(tmp_path, sides, cooldown):
+    settings = {"pace": NUMBERS, "horizon": 9, "cooldown": cooldown}
+    whole = _run(tmp_path / "whole", 1, 9, **settings)
+    seen = list(sides[0])
+    del sides[0][:]
+    for number, budget in enumerate((1, 3, 9), 1):
+        found = _run(tmp_path / "parts", number, budget, number - 1 or None, **settings)
+    assert sides[0] == seen and found.message == ""
+    assert found.metrics["valid_loss"] == whole.metrics["valid_loss"]
+    assert _weights(tmp_path / "parts", 3) == _weights(tmp_path / "whole")
+
+
+def test_a_training_that_goes_on_within_its_cooldown_knows_that_its_steps_are_long_already(tmp_path, monkeypatch):
+    told = []
+
+    def noted(seconds, elapsed, measuring, start, dearer):
+        told.append((start, dearer))
+        return deadline(seconds, elapsed, measuring, start, dearer)
+
+    deadline = training.Deadline
+    monkeypatch.setattr(training, "Deadline", noted)
+    whole, small = _seconds()
+    _run(tmp_path, 1, None, steps=20, deadline=1e6)
+    _run(tmp_path, 2, 18, steps=20, horizon=20, deadline=1e6)
+    _run(tmp_path, 3, 20, continues=2, steps=20, horizon=20, deadline=1e6)
+    _run(tmp_path, 4, None, steps=20, deadline=1e6, early_size=1.0)
+    assert told[0] == (0, pytest.approx(whole / small)), "the pace is in the usual proportions"
+    assert told[1:] == [(0, 1.0), (18, 1.0), (0, 1.0)], "none that is to come, or none that is dearer"
+
+
+@pytest.mark.parametrize("share", [SHARE, 1.0])
+def test_an_exponential_average_begins_anew_with_whole_images(tmp_path, monkeypatch, share):
+    """What it has of smaller ones would take long to be forgotten; without these it goes on as ever."""
+    given = []
+    make = training.made.descent
+    monkeypatch.setattr(training.made, "descent", lambda *args: (given.append(args[6]), make(*args))[1])
+    _run(tmp_path, early_size=share, averaging=0.0, ema=0.999, steps=20)
+    assert [given[0](step) for step in (15, 16, 19)] == ([15, 0, 3] if share < 1 else [15, 16, 19])
 
 
 def test_a_recorded_step_is_let_go_where_the_size_changes():
     linear = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 3))
-    small = Shrinking(Image(1, 4, 4), lambda step: step < 2)
-    descent = Descent(linear, Classes(), torch.optim.SGD(linear.parameters(), 0.1), steps=4, shrinking=small)
+    small = Resizing(Image(1, 4, 4), lambda step: step < 2)
+    descent = Descent(linear, Classes(), torch.optim.SGD(linear.parameters(), 0.1), steps=4, resizing=small)
     released = []
     descent.release = lambda: released.append(descent._form)
+    descent._outputs = Compiled(linear, lambda module: module)
+    made = []
     for step in range(4):
         descent(torch.rand(2, 1, 8, 8), torch.tensor([0, 1]), step, 2)
+        made.append(descent._outputs)
     assert released == [None, (1, 4, 4)]
+    assert not isinstance(made[-1], Compiled), "what was compiled for one size is made anew for the other"
 
 
 def test_teachers_see_images_of_the_size_that_they_were_trained_on(tmp_path):
@@ -233,10 +302,10 @@ def test_teachers_see_images_of_the_size_that_they_were_trained_on(tmp_path):
     trained = SPACE.build(GENOTYPE, io, seeds.rng_for(7, seeds.BUILD))
     checkpoint.write_weights(tmp_path / "weights.safetensors", trained)
     images = torch.rand(2, 1, 8, 8)
-    for shrink in (SHARE, 1.0):
-        given = Trained(GENOTYPE, 7, tmp_path / "weights.safetensors", shrink)
+    for share in (SHARE, 1.0):
+        given = Trained(GENOTYPE, 7, tmp_path / "weights.safetensors", share)
         distillation.write(tmp_path / "teachers", [given])
-        seen = shrinking.shrunk(images, Image(1, 4, 4)) if shrink < 1 else images
+        seen = resizing.at_most(images, Image(1, 4, 4)) if share < 1 else images
         expected = trained.eval()(seen).log_softmax(1)
         found = distillation.read(tmp_path / "teachers", SPACE, io)
         assert torch.allclose(found(images), expected, atol=1e-5)
@@ -246,19 +315,23 @@ def test_teachers_see_images_of_the_size_that_they_were_trained_on(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"shrink": 0.0}, "evaluator.shrink is 0.0; it is a share of an image's sides, above 0 and at most 1"),
-        ({"shrink": 1.5}, "above 0 and at most 1"),
-        ({"shrink": 0.8}, "but images of 8x8 pixels are no smaller by it in multiples of 4; give a smaller share"),
-        ({"schedule": "cosine", "cooldown": 0.0}, 'give evaluator.schedule "constant", or leave shrink out'),
+        ({"early_size": 0.0}, "evaluator.early_size is 0.0; it is a share of an image's sides, above 0 and at most 1"),
+        ({"early_size": 1.5}, "above 0 and at most 1"),
+        (
+            {"early_size": 0.8},
+            "but images of 8x8 pixels are no smaller by it in multiples of 4; give a smaller share, or 1",
+        ),
+        ({"schedule": "cosine", "cooldown": 0.0}, 'give evaluator.schedule "constant" and evaluator.cooldown 0.2'),
+        ({"split": "test", "cooldown": 0.0}, "would never have seen whole images; give evaluator.cooldown 0.2, or set"),
         ({"keep_best": True}, "keep_best, reloads and non_monotone compare weights on the way"),
     ],
 )
 def test_what_does_not_go_with_smaller_images_is_refused(given, message):
     with pytest.raises(BadReference, match=message):
-        Training(SPACE, TASK, **{**CONSTANT, "shrink": SHARE, **given})
+        Training(SPACE, TASK, **{**CONSTANT, "early_size": SHARE, **given})
 
 
 def test_only_images_can_be_smaller():
     text = IO(Tokens(10, 8), Kinds(2))
-    with pytest.raises(BadReference, match=r"evaluator.shrink is 0.5, but sequences have no sides; leave it out"):
-        shrinking.check(SHARE, "constant", text, validates=False)
+    with pytest.raises(BadReference, match=r"evaluator.early_size is 0.5, but sequences have no sides; leave it out"):
+        resizing.check(SHARE, "constant", text, validates=False, ends_whole=True)
