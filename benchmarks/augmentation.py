@@ -46,7 +46,7 @@ def tested(name: str, path: Path, settings: Mapping[str, Any], steps: int, seed:
     task = refs.load("task", Reference("arrays", {"path": str(path), **settings})).measuring(["balanced_accuracy"])
     space = macro.plugin()
     options = {**defaults.TRAINING, "cooldown": timetable.COOLDOWN, "warmup": 1.0, "precision": "bfloat16"}
-    options["early_size"] = probe.usual_share(probe.side_of(task.io))
+    options["early_size"] = timetable.early_size_for(probe.side_of(task.io))
     evaluator = Training(space, task, steps=steps, split="test", **options)
     key = space.key(NETWORK)
     result = evaluator.evaluate(

@@ -128,7 +128,7 @@ def play(
     from netwright.core.records import Proposal, Trial
     from netwright.core.refs import Reference
     from netwright.data import outcome
-    from netwright.runs.timed import probe, suited
+    from netwright.runs.timed import probe, suited, timetable
 
     start = time.perf_counter()
     given = data.SETS[name]
@@ -145,7 +145,7 @@ def play(
     takes = refs.options_of(refs.locate("evaluator", "training"))
     settings = {name: value for name, value in final["evaluator"].items() if name != "early_size"}
     share = final["evaluator"].get("early_size", 1.0)
-    if share < 1 and probe.usual_share(probe.side_of(task.io)) < 1:  # a timed run has smaller images whole
+    if share < 1 and timetable.early_size_for(probe.side_of(task.io)) < 1:  # a timed run has smaller images whole
         settings["early_size"] = share
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
@@ -215,7 +215,9 @@ def main() -> None:
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
     parser.add_argument("--final", type=Path)
     parser.add_argument("--size", type=int, help="side of the images, in place of that of the final settings")
-    parser.add_argument("--early-size", type=float, help="share of their sides that images have at first; 1: all of it")
+    parser.add_argument(
+        "--early-size", type=float, help="share of their sides that images of 24 pixels or more have at first"
+    )
     parser.add_argument("--turned", type=float, help="degrees by which images are turned, and hundredths of a zoom")
     parser.add_argument("--start", type=int, default=0, help="number of the start of the space that is trained")
     parser.add_argument("--constraint", action="append", default=[], help="what that start is within")

@@ -1,5 +1,6 @@
 """Images that are smaller while a rate stays: which, of which networks, and what trainings measure by them."""
 
+import shutil
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
-from netwright.training import checkpoint, distillation, loop, pace, resizing
+from netwright.training import checkpoint, distillation, loop, pace, promotion, resizing
 from netwright.training.compiling import Compiled
 from netwright.training.descent import Descent
 from netwright.training.distillation import Trained
@@ -79,6 +80,8 @@ def test_sides_are_about_their_share_and_can_be_halved(height, width, share):
     for side, small in zip((height, width), found.input[1:], strict=True):
         assert small == side or (small % 4 == 0 and small < side)
         assert small in (4, side) or abs(small - share * side) <= 2
+    assert [resizing.early(IO(1, side, side, 5), 0.75).input.height for side in (24, 28, 32, 40)] == [20, 20, 24, 32]
+    assert resizing.early(IO(3, height, width, 5), 1.0) == IO(3, height, width, 5)
 
 
 def test_images_are_resized_smoothly_and_those_that_are_small_stay():
@@ -222,6 +225,15 @@ def _seconds():
     own, plan = pace.Pace.of(NUMBERS), SPACE.plan(GENOTYPE, TASK.io)
     plans = plan, resized(plan, Image(1, 4, 4))
     return [own.seconds(pace.costs(each, 25, made=TASK.io.input)) for each in plans]
+
+
+def test_a_training_that_is_to_end_before_the_state_that_it_begins_from_is_refused(tmp_path):
+    """As by a timetable that was played with whole images, of which a state had fewer steps."""
+    _run(tmp_path, 1, 9, steps=20, horizon=20)
+    (tmp_path / "states").mkdir()
+    shutil.copy(promotion.end_of(tmp_path / "trials" / "000001", 0), promotion.begun_of(tmp_path / "states", "key", 0))
+    with pytest.raises(BadReference, match="ends the training at step 6, but it goes on from step 9; leave it out"):
+        _run(tmp_path, 2, begin="states", steps=20, cuts=((), ((6, 6),)))
 
 
 def test_steps_of_a_budget_are_told_by_what_its_images_cost():

@@ -45,6 +45,7 @@ class Heat:
         ends: Where the trainings are to end, as `core.timetable.PlayedHeat` has it; empty: by the clock.
         threads: Threads of each training; None: those of the run.
         gain: How many times as many steps they do in a second as those of the run.
+        early_size: Share of their sides that images have until rates fall.
     """
 
     name: Literal["rank", "distill", "final", "instead"]
@@ -58,6 +59,7 @@ class Heat:
     ends: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...] = ()
     threads: int | None = None
     gain: float = 1.0
+    early_size: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -232,8 +232,14 @@ class Training(Options):
         teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
         descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers, sizes)
         start = state.resume(descent, team)
+        if start.step > course.steps:  # else it would never come to an end
+            raise BadReference(
+                f"evaluator.cuts ends the training at step {course.steps}, but it goes on from step {start.step}; "
+                "leave it out, or give evaluator.early_size 1 where an earlier release played what is repeated"
+            )
         dearer = 1.0
-        if small and course.is_early(start.step) and length.steps == length.span:  # a cooldown is to come
+        is_to_cool = self.cooldown > 0 and length.steps == length.span and course.is_early(start.step)
+        if small and is_to_cool:
             early, late = self._paces(trial, small)
             dearer = max(1.0, late / early)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step, dearer), self.plateau)
@@ -339,8 +345,8 @@ class Training(Options):
             trial: The trial.
             small: Its layers while images are smaller; None: they never are, and the second number is 0.
         """
-        space, genotype, own = of_seed(self.space, trial.seed), trial.proposal.genotype, pace.USUAL
-        own = pace.Pace.of(self.pace) if self.pace else own
+        space, genotype = of_seed(self.space, trial.seed), trial.proposal.genotype
+        own = pace.Pace.of(self.pace) if self.pace else pace.USUAL
         plan = self._plan(space, genotype)
         if plan is None:
             counts = space.count(genotype, self.task.io)

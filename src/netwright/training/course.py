@@ -136,8 +136,7 @@ class FlexibleSchedule:
         While the rate falls, weights come closer to the best ones than any average with those from before the fall, so
         that the average begins anew. It then spans its share of the cooldown, whatever is right at a constant rate.
         """
-        falls_from = math.floor((1 - self._fall) * self.span) + 1
-        return step - falls_from if self._fall and step >= falls_from else step
+        return step if self.is_early(step) else step - math.floor((1 - self._fall) * self.span) - 1
 
     def must_cool(self, step: int, possible: float) -> bool:
         """Whether the cooldown must begin after this step, if all steps that are possible are to be its last."""

@@ -86,6 +86,6 @@ class Lengths:
             return max(1, round(budget / self.pace / self.trainings))
         if span is None:
             return max(1, round(seconds / (self.cooldown * self.late + (1 - self.cooldown) * self.pace)))
-        early = (1 - self.cooldown) * span
-        after = seconds - early * self.pace
-        return max(1, round(seconds / self.pace if after <= 0 else min(span, early + after / self.late)))
+        falls_from = (1 - self.cooldown) * span
+        after = seconds - falls_from * self.pace
+        return max(1, round(seconds / self.pace if after <= 0 else min(span, falls_from + after / self.late)))

@@ -30,9 +30,13 @@ def check_task(options: Options, task: Task) -> None:
         )
     mixing.check(options.mixing, options.batch, options.processes * options.accumulate, task.io)
     distillation.check(options.teachers, options.distill, options.processes, task.io)
-    ends_whole = options.split != "test" or options.cooldown > 0
-    validates = options.validates
-    resizing.check(options.early_size, options.schedule, task.io, validates=validates, ends_whole=ends_whole)
+    resizing.check(
+        options.early_size,
+        options.schedule,
+        task.io,
+        validates=options.validates,
+        ends_whole=options.split != "test" or options.cooldown > 0,
+    )
 
 
 def check_machine(options: Options, own: torch.device, budget: int | None) -> None:

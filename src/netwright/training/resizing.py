@@ -67,9 +67,11 @@ def at_most(images: Tensor, image: Image) -> Tensor:
 
 def early(io: IO, share: float) -> IO:
     """What goes in and comes out where images have about this share of their height and width."""
+    if share >= 1:
+        return io
     image = io.input
     assert isinstance(image, Image), "only images have a height and a width"
-    height, width = (min(side, max(1, round(share * side / MULTIPLE)) * MULTIPLE) for side in image[1:])
+    height, width = (min(side, max(1, int(share * side / MULTIPLE + 0.5)) * MULTIPLE) for side in image[1:])
     return IO(Image(image.channels, height, width), io.output)
 
 
@@ -80,7 +82,7 @@ def fitting(space: SearchSpace, genotype: Genotype, io: IO, share: float) -> Pla
     are not smaller.
     """
     with_plan = unwrap(space, HasPlan)
-    if share >= 1 or with_plan is None or (small := early(io, share)) == io:
+    if with_plan is None or (small := early(io, share)) == io:
         return None
     plan = with_plan.plan(genotype, io)
     if not all(type(layer.op).__module__.startswith(OURS) for layer in plan):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 from rich.console import Console
 
-from netwright.core import building, remembered
+from netwright.core import building, refs, remembered
 from netwright.core import contest as records
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.errors import BadRunFile, StoreError
@@ -22,6 +22,8 @@ from netwright.runs import ownership, retraining, run_folder
 from netwright.runs.session import Drained, Session
 from netwright.runs.timed import contest, heats, reference, timetable
 from netwright.runs.timed import timetable as plans
+from netwright.runs.timed.states import Begun
+from netwright.training import pace as training_pace
 from tests.contest_toys import ToyStarting
 
 ACCURACY = Objective("valid_accuracy", shown="share")
@@ -489,27 +491,56 @@ def test_seconds_of_a_pass_are_those_of_the_pace_over_all_images_that_are_traine
     assert floor.pass_seconds == pytest.approx(0.05 * (task.examples("train") + task.examples("valid")))
 
 
-@pytest.mark.parametrize(("share", "rival", "size"), [(0.5, "", 0.5), (0.5, "own", None), (1.0, "", None)])
-def test_images_are_smaller_at_first_in_a_heat_if_all_of_its_networks_take_them(tmp_path, share, rival, size):
-    """Else some would be measured by whole images, and others by smaller ones."""
-    options = {"schedule": "constant", "averaging": 0.2, "early_size": share}
+def _floor_of_images(folder, share, **options):
+    evaluator = {"schedule": "constant", "averaging": 0.2, "early_size": share, **options}
     run = replace(
-        run_with([], tmp_path / "run"),
+        run_with([], folder),
         space=Reference("residual"),
         task=Reference("digits"),
-        evaluator=Reference("training", options),
+        evaluator=Reference("training", evaluator),
     )
-    floor = heats.Floor(None, tmp_path / "run", run, building.build_task(run), Times(), time.monotonic() + 9)
-    own = Entrant(Candidate(SEARCHED, (4, 1), 1))
+    return heats.Floor(None, folder, run, building.build_task(run), Times(), time.monotonic() + 99)
+
+
+OWN = Entrant(Candidate(SEARCHED, (4, 1), 1))
+
+
+@pytest.mark.parametrize(("share", "rival", "size"), [(0.5, "", 0.5), (0.5, "own", None), (1.0, "", None)])
+def test_images_are_smaller_at_first_in_a_heat_if_all_of_its_networks_take_them(tmp_path, share, rival, size):
+    """Else some would be measured by whole images, others by smaller ones; what is distilled is as in its ranking."""
+    floor = _floor_of_images(tmp_path / "run", share)
     text = "tests.contest_toys:net"
     other = reference.of_text(text) if rival else Entrant(Candidate(PLAIN, (6, 1), is_reference=True))
-    heat = Heat("final", (own, other), seconds=5.0)
-    for entrants in heats.sets(heat.entrants):
-        settings, given = heats._trainings(floor, heat, entrants)
-        assert given["exactly"].get("early_size") == size
-        assert given["exactly"]["cooldown"] == timetable.COOLDOWN
-        trained = retraining.run_of(settings, [each.candidate for each in entrants], **given)
-        assert trained.evaluator.options.get("early_size") == size, "as of the search, it is left out in full"
+    rank = heats.timed(floor, Heat("rank", (OWN, other), seconds=5.0), {})
+    pupil = replace(rank, name="distill", entrants=(replace(OWN, teachers="../teachers"),))
+    final = heats.timed(floor, Heat("final", (OWN, other), seconds=5.0), {})
+    for heat in (rank, pupil, final):
+        for entrants in heats.sets(heat.entrants):
+            settings, given = heats._trainings(floor, heat, entrants)
+            assert given["exactly"].get("early_size") == size
+            assert given["exactly"]["cooldown"] == timetable.COOLDOWN
+            trained = retraining.run_of(settings, [each.candidate for each in entrants], **given)
+            assert trained.evaluator.options.get("early_size") == size, "as of the search, it is left out in full"
+
+
+@pytest.mark.parametrize("rival", ["", "own"])
+@pytest.mark.parametrize("name", ["rank", "final"])
+def test_a_late_heat_goes_beyond_the_states_of_smaller_images_that_it_begins_from(tmp_path, name, rival):
+    """Which had more steps in the same seconds than a training has that comes to whole images."""
+    numbers = [10 * number for number in training_pace.USUAL.numbers]
+    floor = _floor_of_images(tmp_path / "run", 0.5, pace=numbers, horizon=9000)
+    other = reference.of_text("tests.contest_toys:net") if rival else Entrant(Candidate(PLAIN, (6, 1)))
+    state = Begun(tmp_path, 300.0, 300.0)
+    heat = heats.timed(floor, Heat(name, (OWN, other), seconds=1.0), {floor.key(OWN): state})
+
+    def steps(budget, **options):
+        evaluator = refs.load("evaluator", floor.run.evaluator, space=floor.space, task=floor.task)
+        given = replace(evaluator, **options)
+        trial = Trial(1, Proposal((4, 1), budget=budget), "key", 7, "running")
+        return given._length(trial, given._epochs(trial, 0)).steps
+
+    own = {"horizon": heat.budget, "cooldown": timetable.COOLDOWN} if name == "final" else {}
+    assert steps(heat.budget, early_size=heat.early_size, **own) > steps(300), "of the search"
 
 
 def test_waves():

@@ -196,6 +196,29 @@ def test_images_are_smaller_at_first_unless_what_is_typed_goes_without(data, tmp
     assert told in found.said
 
 
+def test_the_machine_is_judged_by_the_images_that_are_asked_for(tmp_path):
+    """Whole ones take longer steps, so that there are fewer in the same time."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", images=rng.integers(0, 256, (60, 32, 32), np.uint8), labels=np.arange(60) % 2)
+    task = image_task_of(Reference("arrays", {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache")}))
+    named = Reference("arrays", {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache")})
+    alone = crew.Crew(None, 1, cards=0, is_asked=False)
+    session = Session(Console(file=io.StringIO()), lambda *_: nullcontext(), "a command")
+    speeds = []
+
+    def planned(given, speed):
+        speeds.append(speed)
+        return plan(given, speed)
+
+    plan = plans.planned
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "planned", planned)
+        for asked in ({"early_size": 0.75}, {"early_size": 1}, {"schedule": "cosine"}, {"keep_best": True}):
+            beginning._planned(named, task, 0.5, alone, session, Stopwatch(), Measurements(), None, asked)
+    seconds = [each.image_seconds for each in speeds[1::2]]
+    assert seconds[1] == seconds[2] == seconds[3] > 1.2 * seconds[0]
+
+
 def test_a_constraint_that_cannot_be_read_is_refused_before_anything_is_measured(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Measurements, "__call__", lambda *_: pytest.fail("the machine was measured"))
     with pytest.raises(BadRunFile, match="'params <= lots' cannot be read"):

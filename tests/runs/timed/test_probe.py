@@ -17,7 +17,7 @@ from netwright.plans.plan import resized
 from netwright.runs.timed import defaults, probe, reference, timetable
 from netwright.runs.timed.probe import Patience
 from netwright.runs.timed.timetable import Speed
-from netwright.training import pace
+from netwright.training import pace, resizing
 from netwright.training.options import Options
 from netwright.training.pace import Pace
 from netwright.training.settings import StepSettings
@@ -87,7 +87,7 @@ def test_what_a_step_costs_is_its_mean_over_a_training_whose_images_are_smaller_
     task = refs.load("task", Reference("digits", {"train_limit": 20}))
     io, numbers = probe.sized(task, side), pace.USUAL.numbers
     whole = probe.reference(io)
-    small = resized(whole, Image(1, *[probe.side_of(probe.early(io, 0.75))] * 2))
+    small = resized(whole, Image(1, *[probe.side_of(resizing.early(io, 0.75))] * 2))
     seconds = [pace.USUAL.seconds(pace.costs(plan, 64, made=io.input)) for plan in (whole, small)]
     mean = timetable.COOLDOWN * seconds[0] + (1 - timetable.COOLDOWN) * seconds[1]
     assert 0.6 < mean / seconds[0] < 0.9
@@ -99,7 +99,7 @@ def test_what_a_step_costs_is_its_mean_over_a_training_whose_images_are_smaller_
 
 def test_smaller_sizes_than_images_have_are_measured_too():
     task = refs.load("task", Reference("digits", {"train_limit": 20}))
-    assert [probe.usual_share(side) for side in (8, 23, 24, 32)] == [1.0, 1.0, 0.75, 0.75]
+    assert [timetable.early_size_for(side) for side in (8, 23, 24, 32)] == [1.0, 1.0, 0.75, 0.75]
     seen, ticks = [], itertools.count()
     with pytest.MonkeyPatch.context() as patch:
         measure = probe.pace.measure

@@ -97,7 +97,7 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
 def _trained(floor: Floor, rank: Heat, final: Final) -> Trained | None:
     if final.folder is None or not final.repetitions:
         return None
-    size = floor.early_size(rank) if floor.leaves_states else 1.0  # else it ended with whole images
+    size = rank.early_size if floor.leaves_states else 1.0  # else it ended with whole images
     return Trained(final.genotype, final.repetitions[0].seed, final.folder / checkpoint.WEIGHTS, size)
 
 

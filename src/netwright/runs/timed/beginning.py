@@ -38,6 +38,7 @@ from netwright.runs.timed.wish import (
     image_task_of,
     typed_of,
 )
+from netwright.training import resizing
 
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
@@ -139,7 +140,7 @@ def begun(
     own |= {"trust": wish.trust, "session": session, "reference": rival}
     run = Run(wish.folder, tables, **own, changes=changes)
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
-    early = probe.side_of(probe.early(task.io, size)) if size < 1 else None
+    early = probe.side_of(resizing.early(task.io, size)) if size < 1 else None
     for name, text in plans.lines(plan, early).items():
         session.say(f"  {name:<10}{text}")
     return run, replace(plan, played={}, reference=rival or "")  # the heats are to be repeated
@@ -209,8 +210,8 @@ def _planned(
         session.say("the validation images were given: every training is on this division of the images alone")
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(suited.distorted(named, task), sides, batch, threads, Patience(seconds, watch.now), device)
-    if sizes_beside(asked):
-        speeds = [probe.with_share(task, each, batch, size_in({**sizes_beside(asked), **asked})) for each in speeds]
+    if "early_size" in (own := {**sizes_beside(asked), **asked}):
+        speeds = [probe.with_share(task, each, batch, size_in(own)) for each in speeds]
     speed = chosen(speeds)
     if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
         session.say("measuring how many trainings a GPU takes at a time")

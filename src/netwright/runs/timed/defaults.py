@@ -51,7 +51,7 @@ def search_training(timetable: Timetable, images: int) -> Mapping[str, Any]:
         "pace": list(timetable.pace),
         "horizon": int(whole) + 1,  # beyond every trial, so that none decays and finalists can go on
         "splits": timetable.splits,
-        **({"early_size": plans.EARLY_SIZE} if timetable.side >= plans.EARLY_FROM else {}),
+        "early_size": plans.early_size_for(timetable.side),
     }
 
 

@@ -6,7 +6,7 @@ import heapq
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import Parameter
@@ -15,11 +15,13 @@ from typing import Any, Protocol
 
 from netwright.core import building, contest, in_full, refs
 from netwright.core.contest import ContestRecord, Entrant, Heat
+from netwright.core.errors import InvalidGenotype
 from netwright.core.finals import Final
 from netwright.core.objectives import Objective
-from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets
+from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets, of_any_seed
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
+from netwright.core.shapes import positions
 from netwright.core.timetable import PlayedHeat
 from netwright.data.images import ImageClassification
 from netwright.runs import retraining, run_folder
@@ -137,7 +139,7 @@ class Floor:
         if not (isinstance(self.task, ImageClassification) and isinstance(numbers, list | tuple) and numbers and batch):
             return 0.0
         images = self.task.examples("train") + self.task.examples("valid")
-        return probe.pass_seconds(self.task.io, numbers, batch, images, self.option("early_size") or 1.0)
+        return probe.pass_seconds(self.task.io, numbers, batch, images, self.early_size)
 
     @property
     def keeps_rate(self) -> bool:
@@ -167,17 +169,38 @@ class Floor:
     def _options(self) -> dict[str, Parameter]:
         return refs.options_of(refs.locate("evaluator", self.run.evaluator.name))
 
-    def early_size(self, heat: Heat) -> float:
-        """Share of their sides that images have in a heat until rates fall: all of it unless all networks take less.
+    @property
+    def early_size(self) -> float:
+        """Share of their sides that images have in the search until rates fall."""
+        return self.option("early_size") or 1.0
+
+    def early_size_of(self, entrants: Sequence[Entrant]) -> float:
+        """The same in a heat: that of the search if all networks take such images, else all of it.
 
         Else some would be measured by whole images and some by smaller ones.
         """
-        share = self.option("early_size") or 1.0
+        share, io = self.early_size, self.task.io
         if share == 1:
             return 1.0
-        entrants = [(self._space_of(each), each.candidate.genotype) for each in heat.entrants]
-        is_taken = all(resizing.fitting(space, genotype, self.task.io, share) for space, genotype in entrants)
-        return share if is_taken else 1.0
+
+        def takes(each: Entrant) -> bool:
+            genotype = each.candidate.genotype
+            with suppress(InvalidGenotype):
+                space = self._space_of(each)
+                return of_any_seed(space, lambda own: resizing.fitting(own, genotype, io, share)) is not None
+            return False
+
+        return share if all(map(takes, entrants)) else 1.0
+
+    def dearer(self, heat: Heat) -> float:
+        """How many times as long as in the search a step of a heat takes at most, on average over its schedule."""
+        if self.early_size == 1:
+            return 1.0
+        most = positions(self.task.io.input) / positions(resizing.early(self.task.io, self.early_size).input)
+        if heat.early_size == 1:
+            return most
+        late = self.option("cooldown") or plans.COOLDOWN
+        return late * most + (1 - late)
 
     def key(self, entrant: Entrant) -> str:
         """Key of a network in its space."""
@@ -246,6 +269,7 @@ def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
     the others; a budget, which counts these too, is beyond the deadlines. Where no deadline ends trainings, it is what
     fits by the pace. A heat that is to be repeated ends where it did.
     """
+    heat = replace(heat, early_size=floor.early_size_of(heat.entrants))
     if begun and floor.takes("begin"):
         states.gather(floor.folder, heat.name, {key: each.place for key, each in begun.items()})
         heat = replace(heat, begin=states.seen_from_trainings(heat.name))
@@ -256,7 +280,7 @@ def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
         return heat
     found = [begun.get(floor.key(each)) if heat.begin else None for each in heat.entrants]
     had = {e: state.seconds / heat.gain if state else 0.0 for e, state in zip(heat.entrants, found, strict=True)}
-    most = max(state.most if state else 0.0 for state in found)
+    most = floor.dearer(heat) * max(state.most if state else 0.0 for state in found)  # it took so many steps
     alike = total(heat.seconds, [[had[each] for each in own] for own in sets(heat.entrants)], floor.workers)
     if not floor.is_limited:
         return replace(heat, total=alike, budget=max(1, round(alike), math.ceil(most) + 1))
@@ -336,8 +360,8 @@ def _options(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> dict[str, Any]
     """Options of the evaluator that decide how long, and from where, a set of networks of a heat is trained."""
     teachers, places = own[0].teachers, [heat.entrants.index(each) for each in own]
     found: dict[str, Any] = {"begin": heat.begin}
-    if (size := floor.early_size(heat)) < 1:
-        found["early_size"] = size
+    if heat.early_size < 1:
+        found["early_size"] = heat.early_size
     if heat.ends:
         repeats = range(heat.repeats)
         cuts = [list(map(list, heat.ends[place][repeat])) for repeat in repeats for place in places]

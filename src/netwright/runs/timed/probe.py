@@ -78,7 +78,7 @@ def speeds(
     place = device.pick(device_name, 0)
     tried = precisions(torch.cuda.get_device_capability(place) if place.type == "cuda" else None)
     measured: dict[Precision, list[Timing]] = {precision: [] for precision in tried}
-    smaller = early(sized(task, sides[-1]), usual_share(sides[-1]))
+    smaller = resizing.early(sized(task, sides[-1]), timetable.early_size_for(sides[-1]))
     looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1], side_of(smaller)})
     for (side, write), precision in product(product(looked_at, NETWORKS), tried):
         if measured[precision] and patience.clock() >= until:
@@ -131,16 +131,6 @@ def pass_seconds(io: IO, numbers: Sequence[float], batch: int, images: int, shar
     return _seconds_per_step(io, batch, Pace.of(numbers), share) * images / batch
 
 
-def early(io: IO, share: float) -> IO:
-    """What goes in and comes out until the rate of a training falls, where images have this share of their sides."""
-    return resizing.early(io, share) if share < 1 else io
-
-
-def usual_share(side: int) -> float:
-    """Share of their sides that images of a size have until the rate falls, where nobody says otherwise."""
-    return timetable.EARLY_SIZE if side >= timetable.EARLY_FROM else 1.0
-
-
 def with_share(task: ImageClassification, speed: Speed, batch: int, share: float) -> Speed:
     """The speed where images have another share of their sides until the rate falls than they usually have."""
     seconds = _seconds_per_step(sized(task, speed.side), batch, Pace.of(speed.pace), share)
@@ -150,13 +140,13 @@ def with_share(task: ImageClassification, speed: Speed, batch: int, share: float
 def _seconds_per_step(io: IO, batch: int, fitted: Pace, share: float) -> float:
     """Seconds of a step of that network, on average over a training whose images have a share of their sides first."""
     whole = reference(io)
-    small = resized(whole, early(io, share).input)
+    small = resized(whole, resizing.early(io, share).input)
     found = [fitted.seconds(pace.costs(each, batch, made=io.input)) for each in (whole, small)]
     return timetable.COOLDOWN * found[0] + (1 - timetable.COOLDOWN) * found[1]
 
 
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
-    seconds = _seconds_per_step(sized(task, side), batch, fitted, usual_share(side))
+    seconds = _seconds_per_step(sized(task, side), batch, fitted, timetable.early_size_for(side))
     return Speed(side, precision, fitted.numbers, seconds / batch)
 
 

@@ -16,7 +16,7 @@ from netwright.core.protocols import SharesCards
 from netwright.data.images import ImageClassification
 from netwright.runs.timed import crew, heats, probe
 from netwright.runs.timed.heats import Floor
-from netwright.training import device, pace
+from netwright.training import device, pace, resizing
 
 WORTH: Final = 1.15  # times as many steps in a second as with half of the threads, from which on they are worth it
 Steps = Callable[[int], float]  # seconds of a step by the number of threads
@@ -28,7 +28,8 @@ def seconds_of_step(floor: Floor) -> Steps:
     task, batch = floor.task, floor.option("batch")
     assert isinstance(task, ImageClassification)
     settings = probe.settings_of(batch, floor.option("precision"))
-    noise = probe.noise_of(task, probe.side_of(task.io), batch, probe.IMAGES)
+    side = probe.side_of(resizing.early(task.io, floor.early_size))  # of most steps
+    noise = probe.noise_of(task, side, batch, probe.IMAGES)
     plan = probe.reference(noise.io)
     return lambda threads: pace.measure(plan, noise, settings, threads=threads).seconds
 

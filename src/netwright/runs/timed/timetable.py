@@ -253,6 +253,11 @@ def closing_seconds(hours: float, start_up: float = 0.0) -> float:
     return min(CLOSING + CLOSING_SHARE * 3600 * hours + 2 * start_up, MOST_CLOSING)
 
 
+def early_size_for(side: int) -> float:
+    """Share of their sides that images of a size have until rates fall, where nobody says otherwise."""
+    return EARLY_SIZE if side >= EARLY_FROM else 1.0
+
+
 def batch_for(images: int) -> int:
     """Images per step: the usual number, fewer where a pass would have next to no steps."""
     batch = BATCH
