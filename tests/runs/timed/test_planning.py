@@ -191,7 +191,7 @@ def test_hours_that_are_refused_come_with_those_that_suffice(given, image_second
 def test_short_runs_search_less():
     shares = []
     for hours in (0.1, 0.25, 0.5, 1, 4):
-        plan = planned(Circumstances(hours, 0.0, 2, 1, 2_800, 700), 3e-4)
+        plan = planned(Circumstances(hours, 0.0, 2, 1, 1_400, 350), 3e-4)
         shares.append(plan.search_seconds / (plan.search_seconds + plan.contest_seconds))
     assert shares == sorted(shares)
     assert 0.19 < shares[0] < 0.21 and shares[1] < 0.3 and 0.49 < shares[-1] < 0.5001
@@ -199,7 +199,7 @@ def test_short_runs_search_less():
 
 def test_in_short_runs_the_last_training_counts_and_in_long_ones_more_finalists():
     given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=3_000, valid=500)
-    short, long = plans.planned(given, speed(5e-4)), plans.planned(replace(given, hours=4), speed(5e-4))
+    short, long = plans.planned(given, speed(3.5e-4)), plans.planned(replace(given, hours=4), speed(3.5e-4))
     assert (short.finalists, long.finalists) == (2, 4)
     for plan in (short, long):
         ranking = plans.RANKING * plan.contest_seconds

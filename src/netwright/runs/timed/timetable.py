@@ -29,8 +29,9 @@ DIVIDED_SHORT, DIVIDED_LONG = 0.25, 0.45
 RANKING = 0.5
 # Passes over the images that the plain network would have in all of the time. While they are few, one more is worth
 # more than a longer search and a surer ranking: up to the first number both have this part of their usual share, from
-# the second on all of it. They are so far apart that more hours do not shorten the last trainings, but for a second
-FEW_PASSES, ENOUGH_PASSES = 75.0, 265.0
+# the second on all of it. They are so far apart that more hours do not shorten the last trainings, but for a second.
+# Where they are of smaller images, they are as many as 75 and 265 of whole ones were in the same time
+FEW_PASSES, ENOUGH_PASSES = 105.0, 370.0
 SPARED: Final = 0.5
 
 # seconds that the machine is measured, at most, and share of the hours; with the longest trial of the lowest rung it is
@@ -57,7 +58,7 @@ FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps and measurements: building, rows
 MOST_FINALISTS: Final = 4  # fewer where one more would wait for workers alone
 RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
-FINALIST_STEPS: Final = 2_000  # of the reference in a ranking, below which one more finalist is not admitted
+FINALIST_STEPS: Final = 2_800  # of the reference in a ranking, below which one more finalist is not admitted
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
