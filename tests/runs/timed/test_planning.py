@@ -245,7 +245,7 @@ def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisi
     plan = plans.planned(given, speed(4e-4))
     assert plan.splits == plans.SPLITS
     assert plan.rank_seconds >= plans.SPLITS * plans.RANKED_STEPS * 4e-4 * plan.batch
-    assert (plan.finalists, planned(replace(given, train=4_000), 4e-4).finalists) == (2, 3)
+    assert (plan.finalists, planned(replace(given, train=4_000), 2.9e-4).finalists) == (2, 3)
 
 
 def test_images_are_as_large_as_the_time_allows():
