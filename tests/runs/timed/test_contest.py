@@ -463,7 +463,7 @@ def test_a_training_that_ended_by_itself_enters_as_one_at_the_largest_budget(tmp
         (2399.0, 0.0, 1),
         (2400.0, 0.0, 2),
         (1e6, 0.0, 3),
-        (2400.0, 4.0, 2),
+        (2400.0, 3.0, 2),
         (2400.0, 5.0, 1),
         (1e5, 300.0, 1),
     ],
