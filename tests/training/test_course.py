@@ -121,15 +121,15 @@ def test_a_cooldown_begins_by_the_speed_of_late_and_earlier_the_more_steps_diffe
 @given(dearer=st.floats(1.0, 4.0), cooldown=st.floats(0.05, 0.5), start=st.integers(0, 300), told=st.floats(0.9, 1.1))
 def test_a_cooldown_whose_steps_take_longer_begins_so_much_earlier(dearer, cooldown, start, told):
     """On whole images, of which it is known about how much longer they take."""
-    course = _course(9000, cooldown)
+    course = _course(5000, cooldown)
     each = lambda step: dearer if course.is_cooling(step - 1) else 1.0  # noqa: E731
-    step, elapsed, factor = _played(course, 1500.0, each, start=start, dearer=max(1.0, told * dearer))
+    step, elapsed, factor = _played(course, 800.0, each, start=start, dearer=max(1.0, told * dearer))
     assert (course.cut.why, factor < 0.1) == ("deadline", True)
-    assert 0.88 * 1500 < elapsed < 1500
+    assert 0.88 * 800 < elapsed < 800
     early = [course.is_early(each) for each in range(step + 1)]
     assert early == sorted(early, reverse=True) and sum(early) == pytest.approx((1 - cooldown) * course.span, abs=2)
     if 0.95 < told < 1.05:
-        assert not course.cut.bends and elapsed > 0.93 * 1500
+        assert not course.cut.bends and elapsed > 0.93 * 800
 
 
 def test_a_step_is_early_by_the_schedule_wherever_the_training_stops():

@@ -103,7 +103,7 @@ def test_images_are_resized_smoothly_and_those_that_are_small_stay():
 def test_one_network_takes_both_sizes_as_each_would_its_own(space):
     io = IO(3, 32, 32, 4)
     rng = np.random.default_rng(0)
-    genotypes = [*starts_of(space)[:3], *(space.sample(rng) for _ in range(3))]
+    genotypes = [*starts_of(space)[5:6], space.sample(rng), space.sample(rng)]
     for genotype in genotypes:
         small = resizing.fitting(space, genotype, io, 0.75)
         assert small[0].shape == Image(3, 24, 24)
@@ -249,13 +249,13 @@ def test_steps_of_a_budget_are_told_by_what_its_images_cost():
         assert spanned == span
         early = min(steps, 0.75 * span)
         assert early * small + (steps - early) * whole == pytest.approx(budget, abs=whole)
-    steps = [_length(budget, horizon=600).steps for budget in range(1, 601)]
+    steps = [_length(budget, horizon=600).steps for budget in range(1, 601, 11)] + [_length(600, horizon=600).steps]
     assert steps == sorted(steps) and steps[-1] == span, "more seconds are never fewer steps"
 
 
 @pytest.mark.parametrize("cooldown", [0.0, 0.25])
 def test_promotions_go_on_where_budgets_are_seconds(tmp_path, sides, cooldown):
-    settings = {"pace": NUMBERS, "horizon": 9, "cooldown": cooldown}
+    settings = {"pace": tuple(8 * number for number in NUMBERS), "horizon": 9, "cooldown": cooldown}
     whole = _run(tmp_path / "whole", 1, 9, **settings)
     seen = list(sides[0])
     del sides[0][:]
