@@ -134,9 +134,9 @@ def costs_of_counts(counts: Counts, io: IO, batch: int) -> Costs:
     return Costs(dense=batch * counts.multiply_adds, inputs=batch * FLOAT * size(io.input), weights=counts.params)
 
 
-def seconds_per_step(plan: Plan, batch: int, pace: Pace) -> float:
-    """Seconds of a step of a plan's network at a number of examples per step."""
-    return pace.seconds(costs(plan, batch))
+def seconds_per_step(plan: Plan, batch: int, pace: Pace, *, made: Shape | None = None) -> float:
+    """Seconds of a step of a plan's network at a number of examples per step; `made` is as in `costs`."""
+    return pace.seconds(costs(plan, batch, made=made))
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,8 @@ def _seconds_per_step(io: IO, batch: int, fitted: Pace, share: float) -> float:
     """Seconds of a step of that network, on average over a training whose images have a share of their sides first."""
     whole = reference(io)
     small = resized(whole, resizing.early(io, share).input)
-    found = [fitted.seconds(pace.costs(each, batch, made=io.input)) for each in (whole, small)]
-    return timetable.COOLDOWN * found[0] + (1 - timetable.COOLDOWN) * found[1]
+    late, early = (pace.seconds_per_step(each, batch, fitted, made=io.input) for each in (whole, small))
+    return timetable.COOLDOWN * late + (1 - timetable.COOLDOWN) * early
 
 
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
